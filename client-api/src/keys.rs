@@ -1,0 +1,31 @@
+//! The key files of services: read where they are, made where they are not.
+
+use std::path::Path;
+
+use allium_crypto::Rng;
+use allium_wire::DestinationKeys;
+
+use crate::StartError;
+use crate::router::Store;
+
+/// The longest key file: a destination, its keys and an offline block, in base64.
+const LONGEST: u64 = 64 * 1024;
+
+/// Reads the keys at `path` (relative to the data folder), or makes them and keeps them there.
+///
+/// # Errors
+/// Where the file can't be read or written, or holds no keys; a file that is there is never replaced.
+pub(crate) fn load_or_create(
+    store: &Store,
+    path: &Path,
+    rng: &mut Rng,
+) -> Result<DestinationKeys, StartError> {
+    if let Some(data) = store.read(path, LONGEST)? {
+        return DestinationKeys::decode(&data)
+            .map_err(|source| StartError::Keys { path: store.path(path), source });
+    }
+    let keys = DestinationKeys::generate(rng);
+    store.write_secret(path, &keys.encode())?;
+    tracing::info!(path = %store.path(path).display(), "new keys made");
+    Ok(keys)
+}

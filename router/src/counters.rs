@@ -1,0 +1,81 @@
+//! Counters that tasks of a router share.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+macro_rules! counters {
+    ($($(#[$doc:meta])* $name:ident),* $(,)?) => {
+        /// What a router counted since it started.
+        #[derive(Debug, Default)]
+        pub struct Counters { $($(#[$doc])* pub $name: Counter),* }
+        impl Counters {
+            /// Every counter's name and value.
+            pub fn all(&self) -> Vec<(&'static str, u64)> {
+                vec![$((stringify!($name), self.$name.get())),*]
+            }
+        }
+    };
+}
+
+/// A number that only grows.
+#[derive(Debug, Default)]
+pub struct Counter(AtomicU64);
+
+impl Counter {
+    /// Adds `n`.
+    pub fn add(&self, n: u64) {
+        self.0.fetch_add(n, Ordering::Relaxed);
+    }
+
+    /// Adds one.
+    pub fn one(&self) {
+        self.add(1);
+    }
+
+    /// The number.
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+counters! {
+    /// Bytes read from other routers.
+    bytes_received,
+    /// Bytes written to other routers.
+    bytes_sent,
+    /// Messages carried in others' tunnels.
+    transit_messages,
+    /// Messages dropped for want of room in a peer's outbox.
+    dropped_full,
+    /// Messages dropped because they had waited too long.
+    dropped_stale,
+    /// Messages dropped because a task's inbox was full.
+    dropped_inbox,
+    /// Messages for a tunnel that does not exist (any more).
+    unknown_tunnel,
+    /// Messages that could not be read.
+    malformed,
+    /// Messages that may not arrive where they did.
+    misplaced,
+    /// Messages past their expiration.
+    expired,
+    /// Duplicates that the IV filter dropped.
+    replayed,
+    /// Garlic messages that none of our keys opens.
+    unopened,
+    /// Handshakes begun by others that failed.
+    handshakes_refused,
+    /// Our handshakes that failed.
+    handshakes_failed,
+    /// Build requests of others accepted.
+    transit_accepted,
+    /// Build requests of others refused.
+    transit_refused,
+    /// Build requests of others that were dropped as malformed, replayed or misdirected.
+    transit_dropped,
+    /// Own tunnels built.
+    builds_succeeded,
+    /// Own tunnels that were not built.
+    builds_failed,
+    /// Files that could not be written.
+    disk_errors,
+}

@@ -1,0 +1,1 @@
+//! The running router: tasks, sockets, disk, and the wiring of the engines.

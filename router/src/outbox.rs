@@ -1,0 +1,210 @@
+//! A peer's send queue: the only queue on the way of a transit message.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use allium_wire::RouterHash;
+use allium_wire::i2np::Message;
+use tokio::sync::Notify;
+
+/// Above this many queued bytes a transit message is dropped.
+const TRANSIT_BYTES: usize = 3 << 20;
+/// Above this many queued bytes anything is dropped.
+const ALL_BYTES: usize = 6 << 20;
+/// Below this many queued bytes the router's own streams may send more.
+const OWN_BYTES: usize = 512 << 10;
+/// A message that waited longer is of no use to anyone.
+const MAX_AGE: Duration = Duration::from_secs(10);
+
+/// Locks a mutex whose holder cannot have left it half changed.
+pub(crate) fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What an outbox's peer is connected by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Link {
+    Down,
+    Dialling,
+    Up(u64),
+}
+
+struct Queued {
+    message: Message,
+    at: Instant,
+}
+
+struct State {
+    queue: VecDeque<Queued>,
+    link: Link,
+}
+
+/// The messages that wait for one peer. Survives reconnects.
+pub struct Outbox {
+    peer: RouterHash,
+    state: Mutex<State>,
+    bytes: AtomicUsize,
+    wake: Notify,
+    room: Notify,
+}
+
+/// What became of a push.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pushed {
+    /// Queued for a connected (or connecting) peer.
+    Queued,
+    /// Queued; somebody must dial the peer now.
+    Dial,
+}
+
+impl Outbox {
+    /// An empty queue for `peer`, who is not connected.
+    pub fn new(peer: RouterHash) -> Self {
+        Self {
+            peer,
+            state: Mutex::new(State { queue: VecDeque::new(), link: Link::Down }),
+            bytes: AtomicUsize::new(0),
+            wake: Notify::new(),
+            room: Notify::new(),
+        }
+    }
+
+    /// Whose queue it is.
+    pub fn peer(&self) -> RouterHash {
+        self.peer
+    }
+
+    /// Bytes that wait.
+    pub fn bytes(&self) -> usize {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
+    /// Whether a link is up.
+    pub fn connected(&self) -> bool {
+        matches!(lock(&self.state).link, Link::Up(_))
+    }
+
+    /// Whether the router's own streams may send more this way now.
+    pub fn has_room(&self) -> bool {
+        self.bytes() < OWN_BYTES
+    }
+
+    /// Waits until [`Self::has_room`] may have become true.
+    pub async fn room(&self) {
+        let waiting = self.room.notified();
+        if !self.has_room() {
+            waiting.await;
+        }
+    }
+
+    /// Queues `messages`, emptying the vector, and gives how many found no room and were dropped.
+    pub fn push(&self, now: Instant, messages: &mut Vec<Message>, transit: bool) -> (Pushed, usize) {
+        let limit = if transit { TRANSIT_BYTES } else { ALL_BYTES };
+        let mut dropped = 0;
+        let mut added = 0;
+        let queued = self.bytes();
+        let mut state = lock(&self.state);
+        for message in messages.drain(..) {
+            let size = message.body.len() + 64;
+            if queued + added + size > limit {
+                dropped += 1;
+                continue;
+            }
+            added += size;
+            state.queue.push_back(Queued { message, at: now });
+        }
+        let outcome = if state.link == Link::Down && !state.queue.is_empty() {
+            state.link = Link::Dialling;
+            Pushed::Dial
+        } else {
+            Pushed::Queued
+        };
+        self.bytes.fetch_add(added, Ordering::Relaxed);
+        drop(state);
+        if added > 0 {
+            self.wake.notify_one();
+        }
+        (outcome, dropped)
+    }
+
+    /// Moves up to `bytes` bytes of messages to the end of `into`; gives how many were dropped for their age.
+    pub fn take(&self, now: Instant, bytes: usize, into: &mut VecDeque<Message>) -> usize {
+        let mut taken = 0;
+        let mut stale = 0;
+        let mut state = lock(&self.state);
+        while taken < bytes {
+            let Some(queued) = state.queue.pop_front() else { break };
+            taken += queued.message.body.len() + 64;
+            if now.saturating_duration_since(queued.at) > MAX_AGE {
+                stale += 1;
+            } else {
+                into.push_back(queued.message);
+            }
+        }
+        if state.queue.is_empty() && state.queue.capacity() > 64 {
+            state.queue.shrink_to(16);
+        }
+        drop(state);
+        if taken > 0 {
+            let before = self.bytes.fetch_sub(taken, Ordering::Relaxed);
+            if before >= OWN_BYTES && before - taken < OWN_BYTES {
+                self.room.notify_waiters();
+            }
+        }
+        stale
+    }
+
+    /// Waits until something was pushed.
+    pub async fn filled(&self) {
+        self.wake.notified().await;
+    }
+
+    /// Marks the peer connected by link number `link`: its writer alone drains the queue from now on.
+    pub fn link_up(&self, link: u64) {
+        lock(&self.state).link = Link::Up(link);
+        self.wake.notify_one();
+    }
+
+    /// Whether link number `link` is still the one that drains this queue.
+    pub fn is_link(&self, link: u64) -> bool {
+        lock(&self.state).link == Link::Up(link)
+    }
+
+    /// Marks link number `link` gone. What is queued stays; true when someone must dial for it.
+    pub fn link_down(&self, link: u64) -> bool {
+        let mut state = lock(&self.state);
+        if state.link != Link::Up(link) {
+            return false;
+        }
+        let again = !state.queue.is_empty();
+        state.link = if again { Link::Dialling } else { Link::Down };
+        again
+    }
+
+    /// A dial failed: everything that waited is dropped, and their number given.
+    pub fn dial_failed(&self) -> usize {
+        let mut state = lock(&self.state);
+        if let Link::Up(_) = state.link {
+            return 0;
+        }
+        state.link = Link::Down;
+        let dropped = state.queue.len();
+        state.queue = VecDeque::new();
+        self.bytes.store(0, Ordering::Relaxed);
+        drop(state);
+        self.room.notify_waiters();
+        dropped
+    }
+
+    /// Asks for a dial without a message to send; true when the caller must dial.
+    pub fn want_link(&self) -> bool {
+        let mut state = lock(&self.state);
+        let down = state.link == Link::Down;
+        if down {
+            state.link = Link::Dialling;
+        }
+        down
+    }
+}

@@ -1,0 +1,411 @@
+//! How much may be in flight to a peer, and how fast: a model of the path's bandwidth and round-trip time.
+//!
+//! The model follows the ideas of BBR: the window is twice the product of the highest recent delivery rate
+//! and the least recent round-trip time, so the standing queue is bounded by about one round trip, and
+//! packets that are lost or late do not shrink it by themselves. Growth is exponential until the rate stops
+//! growing or the whole round got slower. A round in which more than a twentieth is lost lowers a ceiling.
+
+mod rate;
+
+use std::time::{Duration, Instant};
+
+use crate::config::Config;
+use crate::rtt::Rtt;
+
+use rate::{Peak, Sample};
+
+/// Bytes of a whole packet, header included.
+pub(crate) const PACKET: u64 = 1836;
+const LEAST_WINDOW: u64 = 8 * PACKET;
+const STARTUP_GAIN: f64 = 2.885;
+const WINDOW_GAIN: f64 = 2.0;
+/// Rates, relative to the estimate, of the eight parts of a cycle.
+const CYCLE: [f64; 8] = [1.25, 0.75, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0];
+/// The share of a round that may be lost without a reaction.
+const TOLERATED_LOSS: f64 = 0.05;
+/// Seconds after which an unused estimate is believed half as much.
+const HALF_LIFE: f64 = 60.0;
+
+/// What is known at the moment a packet is sent, to measure the rate of its delivery later.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Flight {
+    delivered: u64,
+    delivered_at: Instant,
+    first_sent_at: Instant,
+    limited: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// Doubling each round.
+    Startup,
+    /// Emptying the queue that startup has made.
+    Drain,
+    /// Probing up and down around the estimate; the part of the cycle, and when it began.
+    Cruise { part: usize, since: Instant },
+    /// Nearly stopping, to see the round-trip time without our own queue.
+    Settle { until: Option<Instant>, since: Instant },
+}
+
+/// What happened in the current round.
+struct Round {
+    number: u64,
+    ends_at: u64,
+    delivered: u64,
+    lost: u64,
+    peak_flight: u64,
+    least_rtt: f64,
+    samples: u32,
+    limited: bool,
+}
+
+impl Round {
+    fn new(number: u64, ends_at: u64) -> Self {
+        Self {
+            number,
+            ends_at,
+            delivered: 0,
+            lost: 0,
+            peak_flight: 0,
+            least_rtt: f64::INFINITY,
+            samples: 0,
+            limited: false,
+        }
+    }
+}
+
+/// The congestion control of one path (a peer, seen from one of our destinations).
+pub(crate) struct Congestion {
+    initial: u64,
+    maximum: u64,
+    phase: Phase,
+    window: u64,
+    in_flight: u64,
+    delivered: u64,
+    delivered_at: Option<Instant>,
+    first_sent_at: Option<Instant>,
+    last_sent_at: Option<Instant>,
+    limited_until: u64,
+    bandwidth: Peak,
+    sample: Option<Sample>,
+    round: Round,
+    full: bool,
+    full_rate: f64,
+    full_rounds: u32,
+    probed_from: f64,
+    ceiling: Option<u64>,
+    settled_rtt: f64,
+    undo: Option<(u64, Peak)>,
+}
+
+impl Congestion {
+    pub(crate) fn new(config: &Config) -> Self {
+        let initial = u64::from(config.initial_window.max(2)) * PACKET;
+        Self {
+            initial,
+            maximum: (u64::from(config.max_window) * PACKET).max(initial),
+            phase: Phase::Startup,
+            window: initial,
+            in_flight: 0,
+            delivered: 0,
+            delivered_at: None,
+            first_sent_at: None,
+            last_sent_at: None,
+            limited_until: 0,
+            bandwidth: Peak::default(),
+            sample: None,
+            round: Round::new(0, 0),
+            full: false,
+            full_rate: 0.0,
+            full_rounds: 0,
+            probed_from: 0.0,
+            ceiling: None,
+            settled_rtt: f64::INFINITY,
+            undo: None,
+        }
+    }
+
+    /// Bytes that may be in flight now.
+    pub(crate) fn window(&self) -> u64 {
+        self.window
+    }
+
+    pub(crate) fn in_flight(&self) -> u64 {
+        self.in_flight
+    }
+
+    /// The estimated delivery rate, in bytes a second; 0 before the first measurement.
+    pub(crate) fn bandwidth(&self) -> f64 {
+        self.bandwidth.get()
+    }
+
+    /// Whether another packet fits into the window.
+    pub(crate) fn has_room(&self) -> bool {
+        self.in_flight < self.window
+    }
+
+    /// The rate at which packets may leave, in bytes a second.
+    pub(crate) fn pacing_rate(&self, rtt: &Rtt) -> f64 {
+        let bandwidth = self.bandwidth.get();
+        match self.phase {
+            Phase::Startup => {
+                let smoothed = rtt.smoothed().unwrap_or(0.4).max(0.001);
+                (STARTUP_GAIN * bandwidth).max(1.25 * self.window as f64 / smoothed)
+            }
+            Phase::Drain => bandwidth / STARTUP_GAIN,
+            Phase::Cruise { part, .. } => bandwidth * CYCLE.get(part).copied().unwrap_or(1.0),
+            Phase::Settle { .. } => bandwidth,
+        }
+        .max(LEAST_WINDOW as f64)
+    }
+
+    /// The application has no more to send, so the next rates measured say nothing about the path.
+    pub(crate) fn nothing_to_send(&mut self) {
+        if self.in_flight < self.window {
+            self.limited_until = (self.delivered + self.in_flight).max(1);
+        }
+    }
+
+    /// Notes a transmission; what it returns belongs to the packet.
+    pub(crate) fn sent(&mut self, now: Instant, bytes: u64) -> Flight {
+        if self.in_flight == 0 {
+            self.age(now);
+            self.first_sent_at = Some(now);
+            self.delivered_at = Some(now);
+        }
+        self.last_sent_at = Some(now);
+        self.in_flight += bytes;
+        self.round.peak_flight = self.round.peak_flight.max(self.in_flight);
+        Flight {
+            delivered: self.delivered,
+            delivered_at: self.delivered_at.unwrap_or(now),
+            first_sent_at: self.first_sent_at.unwrap_or(now),
+            limited: self.limited_until > 0,
+        }
+    }
+
+    /// Believes an estimate less that was not used for a while.
+    fn age(&mut self, now: Instant) {
+        let Some(last) = self.last_sent_at else { return };
+        let idle = now.saturating_duration_since(last).as_secs_f64();
+        if idle > 10.0 {
+            let factor = 0.5f64.powf((idle - 10.0) / HALF_LIFE);
+            self.bandwidth.scale(factor);
+            self.window = ((self.window as f64 * factor) as u64).max(self.initial.min(self.window));
+            self.full_rate *= factor;
+            self.ceiling = None;
+        }
+    }
+
+    /// A packet has arrived. `counted`: it was still counted as in flight.
+    pub(crate) fn delivered(&mut self, now: Instant, sent: Instant, flight: Flight, bytes: u64, counted: bool) {
+        if counted {
+            self.in_flight = self.in_flight.saturating_sub(bytes);
+        }
+        self.delivered += bytes;
+        self.round.delivered += bytes;
+        self.delivered_at = Some(now);
+        if self.sample.as_ref().is_none_or(|sample| flight.delivered >= sample.delivered) {
+            self.sample = Some(Sample {
+                delivered: flight.delivered,
+                send_elapsed: sent.saturating_duration_since(flight.first_sent_at).as_secs_f64(),
+                ack_elapsed: now.saturating_duration_since(flight.delivered_at).as_secs_f64(),
+                limited: flight.limited,
+            });
+            self.first_sent_at = Some(sent);
+        }
+    }
+
+    /// A packet counts as lost.
+    pub(crate) fn lost(&mut self, bytes: u64) {
+        self.in_flight = self.in_flight.saturating_sub(bytes);
+        self.round.lost += bytes;
+    }
+
+    /// A packet is no longer waited for, though nothing is known of its fate.
+    pub(crate) fn forget(&mut self, bytes: u64) {
+        self.in_flight = self.in_flight.saturating_sub(bytes);
+    }
+
+    /// A packet that was thought lost was only late.
+    pub(crate) fn not_lost(&mut self, bytes: u64) {
+        self.round.lost = self.round.lost.saturating_sub(bytes);
+        if let Some((window, bandwidth)) = self.undo.take() {
+            self.window = self.window.max(window);
+            self.bandwidth.raise(&bandwidth);
+        }
+    }
+
+    /// Nothing has been heard for several timeouts: begins anew, carefully.
+    pub(crate) fn collapse(&mut self) {
+        self.undo.get_or_insert((self.window, self.bandwidth.clone()));
+        self.window = LEAST_WINDOW;
+        self.phase = Phase::Startup;
+        self.bandwidth = Peak::default();
+        self.full = false;
+        self.full_rate = 0.0;
+        self.full_rounds = 0;
+        self.ceiling = None;
+    }
+
+    /// Ends the processing of one acknowledgement that has acknowledged `acked` bytes.
+    pub(crate) fn acknowledged(&mut self, now: Instant, rtt: &mut Rtt, acked: u64, measured: Option<f64>) {
+        if let Some(measured) = measured {
+            self.round.least_rtt = self.round.least_rtt.min(measured);
+            self.round.samples += 1;
+            self.settled_rtt = self.settled_rtt.min(measured);
+        }
+        if self.delivered > self.limited_until {
+            self.limited_until = 0;
+        }
+        let Some(sample) = self.sample.take() else { return };
+        self.round.limited |= sample.limited;
+        let minimum = rtt.minimum().unwrap_or(0.0);
+        if let Some(rate) = sample.rate(self.delivered, minimum)
+            && (!sample.limited || rate >= self.bandwidth.get())
+        {
+            self.bandwidth.update(self.round.number, rate);
+        }
+        if sample.delivered >= self.round.ends_at {
+            self.end_round(rtt);
+        }
+        self.advance(now, rtt);
+        self.grow(acked, rtt);
+    }
+
+    /// Bandwidth times delay, in bytes, times `gain`.
+    fn product(&self, rtt: &Rtt, gain: f64) -> u64 {
+        let product = self.bandwidth.get() * rtt.minimum().unwrap_or(0.0) * gain;
+        (product as u64).max(LEAST_WINDOW)
+    }
+
+    fn end_round(&mut self, rtt: &Rtt) {
+        let next = Round::new(self.round.number + 1, self.delivered);
+        let round = std::mem::replace(&mut self.round, next);
+        self.round.peak_flight = self.in_flight;
+        let total = round.delivered + round.lost;
+        let lossy = round.lost > 10 * PACKET && round.lost as f64 > total as f64 * TOLERATED_LOSS;
+        if lossy {
+            let floor = self.product(rtt, 0.6);
+            let base = self.ceiling.unwrap_or(u64::MAX).min(round.peak_flight);
+            self.ceiling = Some((base / 20 * 17).max(floor));
+        } else if let Some(ceiling) = self.ceiling {
+            let grown = ceiling + (ceiling / 32).max(2 * PACKET);
+            self.ceiling = (grown < self.product(rtt, 2.5)).then_some(grown);
+        }
+        if self.phase == Phase::Startup {
+            self.check_full(&round, rtt, lossy);
+        }
+    }
+
+    /// Whether the path is full: the rate stopped growing, or everything got slower or lost.
+    fn check_full(&mut self, round: &Round, rtt: &Rtt, lossy: bool) {
+        if lossy {
+            self.full = true;
+            return;
+        }
+        if round.limited {
+            return;
+        }
+        let rate = self.bandwidth.get();
+        if rate >= self.full_rate * 1.25 {
+            self.full_rate = rate;
+            self.full_rounds = 0;
+            return;
+        }
+        self.full_rounds += 1;
+        let slower = round.samples >= 4 && round.least_rtt > rtt.minimum().unwrap_or(0.0) * 1.25 + 0.004;
+        self.full = self.full_rounds >= 3 || slower;
+    }
+
+    fn advance(&mut self, now: Instant, rtt: &mut Rtt) {
+        match self.phase {
+            Phase::Startup if self.full => self.phase = Phase::Drain,
+            Phase::Drain if self.in_flight <= self.product(rtt, 1.0) => {
+                // Not the part that slows down: the queue has just been emptied.
+                let part = 2 + (self.delivered / PACKET % 6) as usize;
+                self.phase = Phase::Cruise { part, since: now };
+                self.probed_from = self.bandwidth.get();
+            }
+            Phase::Cruise { part, since } => self.cruise(now, rtt, part, since),
+            Phase::Settle { until, since } => self.settle(now, rtt, until, since),
+            Phase::Startup | Phase::Drain => {}
+        }
+    }
+
+    fn cruise(&mut self, now: Instant, rtt: &mut Rtt, part: usize, since: Instant) {
+        if rtt.minimum_is_old(now) && self.in_flight > self.product(rtt, 0.6) {
+            self.settled_rtt = f64::INFINITY;
+            self.phase = Phase::Settle { until: None, since: now };
+            return;
+        }
+        let minimum = rtt.minimum().unwrap_or(0.1);
+        let elapsed = now.saturating_duration_since(since).as_secs_f64();
+        let done = match part {
+            0 => {
+                elapsed > minimum && (self.in_flight >= self.product(rtt, 1.25) || self.round.lost > 0)
+                    || elapsed > 2.0 * minimum
+            }
+            1 => elapsed > minimum || self.in_flight <= self.product(rtt, 1.0),
+            _ => elapsed > minimum,
+        };
+        let queue = self.round.least_rtt.is_finite() && self.round.least_rtt > minimum * 1.15 + 0.004;
+        if part != 0 && self.bandwidth.get() > self.probed_from * 1.2 && !queue && self.ceiling.is_none() {
+            // Probing has found more: there may be much more.
+            self.phase = Phase::Startup;
+            self.full = false;
+            self.full_rate = self.bandwidth.get();
+            self.full_rounds = 0;
+            return;
+        }
+        if done {
+            let next = (part + 1) % CYCLE.len();
+            if next == 0 {
+                self.probed_from = self.bandwidth.get();
+            }
+            self.phase = Phase::Cruise { part: next, since: now };
+        }
+    }
+
+    fn settle(&mut self, now: Instant, rtt: &mut Rtt, until: Option<Instant>, since: Instant) {
+        let minimum = rtt.minimum().unwrap_or(0.1);
+        match until {
+            Some(until) if now >= until => {
+                rtt.renew_minimum(now, self.settled_rtt);
+                self.probed_from = self.bandwidth.get();
+                self.phase = Phase::Cruise { part: 0, since: now };
+            }
+            Some(_) => {}
+            None => {
+                let drained = self.in_flight <= self.product(rtt, 0.6);
+                let patience = now.saturating_duration_since(since).as_secs_f64() > 4.0 * minimum;
+                if drained || patience {
+                    self.settled_rtt = f64::INFINITY;
+                    let until = now + Duration::from_secs_f64(minimum * 1.1 + 0.05);
+                    self.phase = Phase::Settle { until: Some(until), since };
+                }
+            }
+        }
+    }
+
+    fn grow(&mut self, acked: u64, rtt: &Rtt) {
+        let grown = self.window.saturating_add(acked);
+        let window = match self.phase {
+            Phase::Startup => {
+                // Beyond the initial window, room grows only where it is used.
+                let used = self.in_flight + acked + self.window / 4 >= self.window;
+                let wanted = self.product(rtt, STARTUP_GAIN).max(self.initial * 2);
+                if used && self.window < wanted { grown } else { self.window }
+            }
+            Phase::Drain | Phase::Cruise { .. } => {
+                let target = self.product(rtt, WINDOW_GAIN) + 16 * PACKET;
+                grown.min(target.max(self.initial.min(self.window)))
+            }
+            Phase::Settle { .. } => self.product(rtt, 0.5),
+        };
+        self.window = window.min(self.ceiling.unwrap_or(u64::MAX)).clamp(LEAST_WINDOW, self.maximum);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,75 @@
+//! Delivery rates and their highest recent value.
+
+/// Rounds for which a rate is remembered.
+const ROUNDS: u64 = 10;
+
+/// The rate of delivery seen over one round trip of a packet.
+pub(super) struct Sample {
+    /// Bytes delivered when the packet was sent.
+    pub(super) delivered: u64,
+    /// Seconds it took to send what has been delivered.
+    pub(super) send_elapsed: f64,
+    /// Seconds it took to acknowledge it.
+    pub(super) ack_elapsed: f64,
+    /// The application had too little to send.
+    pub(super) limited: bool,
+}
+
+impl Sample {
+    /// Bytes a second, unless the time is too short to tell.
+    pub(super) fn rate(&self, delivered_now: u64, least_rtt: f64) -> Option<f64> {
+        let elapsed = self.send_elapsed.max(self.ack_elapsed);
+        (elapsed > least_rtt * 0.9 && elapsed > 1e-6)
+            .then(|| delivered_now.saturating_sub(self.delivered) as f64 / elapsed)
+    }
+}
+
+/// The highest rate of the last rounds: the best three, falling in height and rising in age.
+#[derive(Clone, Default)]
+pub(super) struct Peak {
+    best: [(u64, f64); 3],
+}
+
+impl Peak {
+    pub(super) fn get(&self) -> f64 {
+        self.best[0].1
+    }
+
+    /// Takes a rate measured in a round.
+    pub(super) fn update(&mut self, round: u64, rate: f64) {
+        let new = (round, rate);
+        if rate >= self.best[0].1 || round.saturating_sub(self.best[2].0) > ROUNDS {
+            self.best = [new; 3];
+            return;
+        }
+        if rate >= self.best[1].1 {
+            self.best[1] = new;
+            self.best[2] = new;
+        } else if rate >= self.best[2].1 {
+            self.best[2] = new;
+        }
+        let age = round.saturating_sub(self.best[0].0);
+        if age > ROUNDS {
+            self.best = [self.best[1], self.best[2], new];
+        } else if self.best[1].0 == self.best[0].0 && age > ROUNDS / 4 {
+            self.best[1] = new;
+            self.best[2] = new;
+        } else if self.best[2].0 == self.best[1].0 && age > ROUNDS / 2 {
+            self.best[2] = new;
+        }
+    }
+
+    /// Multiplies all by `factor`.
+    pub(super) fn scale(&mut self, factor: f64) {
+        for (_, rate) in &mut self.best {
+            *rate *= factor;
+        }
+    }
+
+    /// Returns to another's values where they are higher.
+    pub(super) fn raise(&mut self, other: &Self) {
+        if other.get() > self.get() {
+            self.best = [(self.best[0].0, other.get()); 3];
+        }
+    }
+}

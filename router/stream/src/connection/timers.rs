@@ -1,0 +1,128 @@
+//! The timers of a connection.
+
+use std::time::{Duration, Instant};
+
+use crate::config::Config;
+use crate::event::Reason;
+use crate::path::Path;
+
+use super::{Choked, Connection};
+
+const LONGEST_PROBE: Duration = Duration::from_secs(45);
+const LONGEST_CHOKED_PROBE: Duration = Duration::from_secs(15);
+/// How long the end of a connection waits for the peer's CLOSE when no one reads.
+const LINGER: Duration = Duration::from_secs(30);
+
+impl Connection {
+    /// How long to wait for an acknowledgement before the next probe.
+    fn probe_timeout(&self, path: &Path, cold: Duration) -> Duration {
+        let base = path.rtt.probe_timeout(cold);
+        // The answer to a SYN takes longer: the peer may have to look us up first.
+        let base = if self.is_answered() { base } else { (base * 3 / 2).max(Duration::from_secs(1)) };
+        let longest = if self.choked == Choked::Told { LONGEST_CHOKED_PROBE } else { LONGEST_PROBE };
+        base.saturating_mul(1 << self.probes.min(8)).min(longest)
+    }
+
+    /// Sets the probe timer anew if anything waits for an answer.
+    pub(super) fn rearm(&mut self, now: Instant, path: &Path) {
+        let waits = !self.send.is_settled() || self.choked == Choked::Told && !self.send.buffer.is_empty();
+        let cold = if self.send.base() == 0 { Duration::from_millis(3500) } else { Duration::from_secs(1) };
+        self.probe_at = waits.then(|| now + self.probe_timeout(path, cold));
+    }
+
+    /// Sets the probe timer if it is not set.
+    pub(super) fn arm(&mut self, now: Instant, path: &Path, cold: Duration) {
+        if self.probe_at.is_none() {
+            self.probe_at = Some(now + self.probe_timeout(path, cold));
+        }
+    }
+
+    /// The next time at which `tick` has something to do.
+    pub(crate) fn deadline(&self, config: &Config) -> Option<Instant> {
+        if self.over.is_some() {
+            return [self.forget_at, self.recv.ack_at].into_iter().flatten().min();
+        }
+        let choke_ends = match self.choked {
+            Choked::Until(at) => Some(at),
+            _ => None,
+        };
+        let hold = self.hold_until.filter(|_| !self.syn_sent());
+        let ack = self.recv.ack_at.filter(|_| self.may_ack());
+        let keepalive = Some(self.keepalive_at(config));
+        [hold, ack, self.send.loss_at, self.probe_at, choke_ends, keepalive, self.forget_at]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    /// Whether a plain ACK can be sent: before our SYN nothing else can.
+    fn may_ack(&self) -> bool {
+        self.is_answered() && self.syn_sent()
+    }
+
+    /// Whether an acknowledgement is due.
+    pub(crate) fn wants_ack(&self, now: Instant) -> bool {
+        (self.may_ack() || self.over.is_some()) && self.recv.ack_at.is_some_and(|at| at <= now)
+    }
+
+    fn keepalive_at(&self, config: &Config) -> Instant {
+        self.last_heard.max(self.last_sent) + config.keepalive
+    }
+
+    /// Does what is due; returns why the connection is over, if it is.
+    pub(crate) fn tick(&mut self, now: Instant, config: &Config, path: &mut Path) -> Option<Reason> {
+        if self.over.is_some() {
+            return None;
+        }
+        if self.hold_until.is_some_and(|at| at <= now) {
+            self.hold_until = None;
+        }
+        if let Choked::Until(at) = self.choked
+            && at <= now
+        {
+            self.unchoke(now, path);
+        }
+        if self.send.loss_at.is_some_and(|at| at <= now) {
+            self.send.detect_lost(now, path);
+        }
+        if self.may_ack() && self.keepalive_at(config) <= now {
+            self.keepalive = true;
+            self.last_sent = now;
+            self.recv.ack_now(now);
+        }
+        if self.released && self.close_arrived() && self.forget_at.is_none() {
+            self.forget_at = Some(now + LINGER);
+        } else if self.forget_at.is_some_and(|at| at <= now) {
+            return Some(Reason::Finished);
+        }
+        if self.probe_at.is_some_and(|at| at <= now) { self.probe(now, config, path) } else { None }
+    }
+
+    /// Nothing was acknowledged in time.
+    fn probe(&mut self, now: Instant, config: &Config, path: &mut Path) -> Option<Reason> {
+        self.probe_at = None;
+        let connecting = !self.is_answered();
+        if connecting && now.saturating_duration_since(self.opened_at) >= config.connect_timeout {
+            return Some(Reason::TimedOut);
+        }
+        self.probes += 1;
+        if self.probes > config.max_resends && !connecting {
+            // All that is missing is the peer's word that it has our CLOSE: then we are done.
+            let only_close = self.close_sequence == Some(self.send.base()) && self.recv.finished();
+            return Some(if only_close { Reason::Finished } else { Reason::TimedOut });
+        }
+        let timeout = self.probe_timeout(path, config.syn_timeout);
+        self.urgent = self.send.probe(path);
+        if self.choked == Choked::Told {
+            self.urgent = 1;
+        } else if self.probes >= 2 && !connecting {
+            let quiet = path.last_heard.is_none_or(|heard| now.saturating_duration_since(heard) > timeout / 4);
+            if quiet {
+                path.congestion.collapse();
+            }
+            self.send.give_up_older(now, path.rtt.probe_timeout(Duration::from_secs(1)), path);
+        }
+        self.probe_at = Some(now + timeout);
+        None
+    }
+}

@@ -1,0 +1,1 @@
+//! Whole networks in virtual time: a simulated network, topologies, faults and fleets.
