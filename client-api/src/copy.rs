@@ -7,15 +7,15 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio_util::sync::CancellationToken;
 
 /// The buffer of each direction.
 const BUFFER: usize = 64 * 1024;
 /// A connection on which nothing moved for this long is given up.
-const IDLE: Duration = Duration::from_secs(60 * 60);
+const IDLE: Duration = Duration::from_hours(1);
 /// The same for one that is finished in one direction.
-const HALF_IDLE: Duration = Duration::from_secs(5 * 60);
+const HALF_IDLE: Duration = Duration::from_mins(5);
 /// How often it is looked whether something moved.
 const LOOK_EVERY: Duration = Duration::from_secs(30);
 
@@ -32,18 +32,29 @@ pub(crate) enum Ended {
     Stopped,
 }
 
-/// Carries bytes both ways until both sides have finished. The end of one direction is passed on while the other
-/// direction goes on.
-pub(crate) async fn bridge<L, R>(local: &mut L, remote: &mut R, stop: &CancellationToken) -> Ended
+/// Carries bytes both ways until both sides have finished; `early` is what the local side has sent already. The end
+/// of one direction is passed on while the other direction goes on.
+pub(crate) async fn bridge<L, R>(
+    early: &[u8],
+    local: &mut L,
+    remote: &mut R,
+    stop: &CancellationToken,
+) -> Ended
 where
     L: AsyncRead + AsyncWrite + Unpin + ?Sized,
     R: AsyncRead + AsyncWrite + Unpin + ?Sized,
 {
     let gauge = Gauge::default();
     let mut local = Watched::new(local, gauge.clone());
+    let carried = async {
+        if !early.is_empty() {
+            remote.write_all(early).await?;
+        }
+        tokio::io::copy_bidirectional_with_sizes(&mut local, remote, BUFFER, BUFFER).await
+    };
     tokio::select! {
         biased;
-        ended = tokio::io::copy_bidirectional_with_sizes(&mut local, remote, BUFFER, BUFFER) => match ended {
+        ended = carried => match ended {
             Ok(_) => Ended::Finished,
             Err(error) => Ended::Failed(error),
         },

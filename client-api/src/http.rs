@@ -36,11 +36,11 @@ use site::Site;
 use upload::Upload;
 
 /// How long a client may take to send a request's head; also how long an unused connection is kept.
-const HEAD: Duration = Duration::from_secs(60);
+const HEAD: Duration = Duration::from_mins(1);
 /// How long reaching a destination may take.
 const CONNECT: Duration = Duration::from_secs(90);
 /// A client connection on which nothing moves for this long is given up.
-const IDLE: Duration = Duration::from_secs(15 * 60);
+const IDLE: Duration = Duration::from_mins(15);
 /// How long requests that are being answered may go on once the router stops.
 const GRACE: Duration = Duration::from_secs(5);
 /// The longest head of a request or response.

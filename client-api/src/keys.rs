@@ -5,6 +5,7 @@ use std::path::Path;
 use allium_crypto::Rng;
 use allium_wire::DestinationKeys;
 
+use crate::config::ClientConfig;
 use crate::StartError;
 use crate::router::Store;
 
@@ -28,4 +29,18 @@ pub(crate) fn load_or_create(
     store.write_secret(path, &keys.encode())?;
     tracing::info!(path = %store.path(path).display(), "new keys made");
     Ok(keys)
+}
+
+/// Makes the key files that the configuration names and that are not there yet, so that all of a first start's keys are
+/// on disk before the router tells anyone of itself.
+///
+/// # Errors
+/// As for each file when it is used.
+pub fn make_keys(config: &ClientConfig, store: &Store, rng: &mut Rng) -> Result<(), StartError> {
+    let services = config.services.iter().filter_map(|service| service.keys.as_deref());
+    let tunnels = config.tunnels.iter().filter_map(|tunnel| tunnel.keys.as_deref());
+    for path in services.chain(tunnels) {
+        load_or_create(store, path, rng)?;
+    }
+    Ok(())
 }

@@ -23,15 +23,20 @@ mod keys;
 mod listen;
 pub mod names;
 mod service;
+#[cfg(test)]
 mod shim;
 mod socks;
 mod start;
 #[cfg(test)]
 mod testing;
 
+#[cfg(not(test))]
+pub(crate) use allium_router as router;
+#[cfg(test)]
 pub(crate) use shim as router;
 
 pub use config::{ClientConfig, load_error};
+pub use keys::make_keys;
 use listen::Tasks;
 
 /// What the client API uses of the machine it runs on.

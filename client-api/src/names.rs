@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use allium_wire::{DestHash, Destination, Reader, text};
+use allium_wire::{DestHash, Destination, text};
 use tokio::time::Instant;
 
 use crate::router::Target;
@@ -114,9 +114,9 @@ impl Names {
         let read = tokio::task::spawn_blocking(move || hosts::load(&path, stamp.as_ref())).await;
         match read {
             Ok(Ok(Some(file))) => {
-                tracing::info!(names = file.hosts.len(), skipped = file.skipped, "address book read");
+                tracing::info!(names = file.names.len(), skipped = file.skipped, "address book read");
                 let mut book = self.book();
-                book.hosts = file.hosts;
+                book.hosts = file.names;
                 book.stamp = Some(file.stamp);
             }
             Ok(Ok(None)) | Err(_) => {}
@@ -145,12 +145,12 @@ impl Host {
         }
         let lower = text.to_ascii_lowercase();
         let name = lower.strip_suffix('.').unwrap_or(&lower);
-        let name = name.strip_suffix(".alt").filter(|name| name.ends_with(".i2p")).unwrap_or(name);
+        let name = name.strip_suffix(".alt").filter(|name| is_i2p(name)).unwrap_or(name);
         if let Some(label) = name.strip_suffix(".b32.i2p") {
             let label = label.rsplit('.').next().unwrap_or(label);
             return base32(label, name).map(|hash| Self::Address(Target::Hash(hash)));
         }
-        if !name.ends_with(".i2p") {
+        if !is_i2p(name) {
             return Err(NameError::NotI2p(shortened(text)));
         }
         rules::check(name).map_err(|rule| NameError::Invalid { name: shortened(text), rule })?;
@@ -182,6 +182,11 @@ pub(crate) fn hash_of(target: &Target) -> DestHash {
     }
 }
 
+/// Whether a name in lower case is one of the network's.
+fn is_i2p(name: &str) -> bool {
+    name.strip_suffix(".i2p").is_some()
+}
+
 fn base32(label: &str, name: &str) -> Result<DestHash, NameError> {
     let invalid = |rule| NameError::Invalid { name: shortened(name), rule };
     match label.len() {
@@ -202,11 +207,8 @@ pub(crate) fn base64(written: &str) -> Result<Destination, NameError> {
         Some(end) if end.eq_ignore_ascii_case(".i2p") => written.get(..suffix).unwrap_or_default(),
         _ => written,
     };
-    let bytes = text::base64_decode(encoded).ok_or_else(|| invalid("it is not base64"))?;
-    let mut reader = Reader::new(&bytes);
-    let destination = Destination::decode(&mut reader).map_err(|_| invalid("it holds no destination"))?;
-    reader.finish().map_err(|_| invalid("something follows the destination"))?;
-    Ok(destination)
+    let bytes = text::base64_decode(encoded).map_err(|_| invalid("it is not base64"))?;
+    Destination::from_bytes(&bytes).map_err(|_| invalid("it holds no destination"))
 }
 
 /// A name as an error repeats it: not longer than is useful.

@@ -7,7 +7,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 
-pub use allium_router::{BoxFuture, Connection, Length, Listener, Net, Quantity, Store, StoreError};
+#[cfg(test)]
+pub(crate) use allium_router::BoxFuture;
+pub(crate) use allium_router::{Connection, Length, Listener, Net, Quantity, Store, StoreError};
 use allium_wire::{DestHash, Destination, DestinationKeys};
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
 use tokio::sync::mpsc;
@@ -101,11 +103,12 @@ impl Router {
     }
 
     /// Makes a local destination.
+    #[allow(clippy::unnecessary_wraps, reason = "the router's can fail")]
     pub fn destination(&self, config: DestinationConfig) -> Result<LocalDestination, Error> {
         let mut registry = self.registry();
         registry.next += 1;
         let hash =
-            config.keys.as_ref().map_or(DestHash([registry.next; 32]), |keys| keys.destination.dest_hash());
+            config.keys.as_ref().map_or(DestHash([registry.next; 32]), |keys| keys.destination().dest_hash());
         let (sender, incoming) = mpsc::channel(64);
         registry.listening.insert(hash, sender);
         registry.made.push((config.name, hash, config.publish));

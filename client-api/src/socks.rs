@@ -80,7 +80,7 @@ impl Socks {
         match self.open(&request, &mut client, &mut input).await {
             Ok(mut stream) => {
                 let granted = request.reply(Reply::Granted);
-                if let Err(error) = self.carry(&mut client, &mut stream, &granted, input).await {
+                if let Err(error) = self.carry(&mut client, &mut stream, &granted, &input).await {
                     tracing::debug!(%error, "a SOCKS connection broke");
                     stream.reset();
                 }
@@ -120,14 +120,10 @@ impl Socks {
         client: &mut Connection,
         stream: &mut Stream,
         granted: &[u8],
-        early: BytesMut,
+        early: &[u8],
     ) -> io::Result<()> {
         client.write_all(granted).await?;
-        if !early.is_empty() {
-            stream.write_all(&early).await?;
-        }
-        drop(early);
-        match bridge(client, stream, self.tasks.stop()).await {
+        match bridge(early, client, stream, self.tasks.stop()).await {
             Ended::Finished | Ended::Stopped => Ok(()),
             Ended::Failed(error) => Err(error),
             Ended::Idle => Err(io::ErrorKind::TimedOut.into()),
@@ -170,7 +166,7 @@ async fn until_gone(client: &mut Connection, input: &mut BytesMut) {
             Ok(_) => {}
         }
     }
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 #[cfg(test)]

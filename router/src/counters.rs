@@ -6,33 +6,38 @@ macro_rules! counters {
     ($($(#[$doc:meta])* $name:ident),* $(,)?) => {
         /// What a router counted since it started.
         #[derive(Debug, Default)]
-        pub struct Counters { $($(#[$doc])* pub $name: Counter),* }
+        pub(crate) struct Counters { $($(#[$doc])* pub(crate) $name: Counter),* }
         impl Counters {
             /// Every counter's name and value.
-            pub fn all(&self) -> Vec<(&'static str, u64)> {
+            pub(crate) fn all(&self) -> Vec<(&'static str, u64)> {
                 vec![$((stringify!($name), self.$name.get())),*]
             }
         }
     };
 }
 
-/// A number that only grows.
+/// A number that tasks share.
 #[derive(Debug, Default)]
-pub struct Counter(AtomicU64);
+pub(crate) struct Counter(AtomicU64);
 
 impl Counter {
     /// Adds `n`.
-    pub fn add(&self, n: u64) {
+    pub(crate) fn add(&self, n: u64) {
         self.0.fetch_add(n, Ordering::Relaxed);
     }
 
     /// Adds one.
-    pub fn one(&self) {
+    pub(crate) fn one(&self) {
         self.add(1);
     }
 
+    /// Makes it `n`: for what is counted elsewhere and shown here.
+    pub(crate) fn set(&self, n: u64) {
+        self.0.store(n, Ordering::Relaxed);
+    }
+
     /// The number.
-    pub fn get(&self) -> u64 {
+    pub(crate) fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
 }
@@ -44,6 +49,8 @@ counters! {
     bytes_sent,
     /// Messages carried in others' tunnels.
     transit_messages,
+    /// Tunnels carried for others now.
+    transit_tunnels,
     /// Messages dropped for want of room in a peer's outbox.
     dropped_full,
     /// Messages dropped because they had waited too long.

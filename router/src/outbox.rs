@@ -42,7 +42,7 @@ struct State {
 }
 
 /// The messages that wait for one peer. Survives reconnects.
-pub struct Outbox {
+pub(crate) struct Outbox {
     peer: RouterHash,
     state: Mutex<State>,
     bytes: AtomicUsize,
@@ -52,7 +52,7 @@ pub struct Outbox {
 
 /// What became of a push.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Pushed {
+pub(crate) enum Pushed {
     /// Queued for a connected (or connecting) peer.
     Queued,
     /// Queued; somebody must dial the peer now.
@@ -61,7 +61,7 @@ pub enum Pushed {
 
 impl Outbox {
     /// An empty queue for `peer`, who is not connected.
-    pub fn new(peer: RouterHash) -> Self {
+    pub(crate) fn new(peer: RouterHash) -> Self {
         Self {
             peer,
             state: Mutex::new(State { queue: VecDeque::new(), link: Link::Down }),
@@ -72,27 +72,33 @@ impl Outbox {
     }
 
     /// Whose queue it is.
-    pub fn peer(&self) -> RouterHash {
+    pub(crate) fn peer(&self) -> RouterHash {
         self.peer
     }
 
     /// Bytes that wait.
-    pub fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         self.bytes.load(Ordering::Relaxed)
     }
 
     /// Whether a link is up.
-    pub fn connected(&self) -> bool {
+    pub(crate) fn connected(&self) -> bool {
         matches!(lock(&self.state).link, Link::Up(_))
     }
 
+    /// Whether there is neither a link nor anything queued.
+    pub(crate) fn is_idle(&self) -> bool {
+        let state = lock(&self.state);
+        state.link == Link::Down && state.queue.is_empty()
+    }
+
     /// Whether the router's own streams may send more this way now.
-    pub fn has_room(&self) -> bool {
+    pub(crate) fn has_room(&self) -> bool {
         self.bytes() < OWN_BYTES
     }
 
     /// Waits until [`Self::has_room`] may have become true.
-    pub async fn room(&self) {
+    pub(crate) async fn room(&self) {
         let waiting = self.room.notified();
         if !self.has_room() {
             waiting.await;
@@ -100,7 +106,7 @@ impl Outbox {
     }
 
     /// Queues `messages`, emptying the vector, and gives how many found no room and were dropped.
-    pub fn push(&self, now: Instant, messages: &mut Vec<Message>, transit: bool) -> (Pushed, usize) {
+    pub(crate) fn push(&self, now: Instant, messages: &mut Vec<Message>, transit: bool) -> (Pushed, usize) {
         let limit = if transit { TRANSIT_BYTES } else { ALL_BYTES };
         let mut dropped = 0;
         let mut added = 0;
@@ -130,7 +136,7 @@ impl Outbox {
     }
 
     /// Moves up to `bytes` bytes of messages to the end of `into`; gives how many were dropped for their age.
-    pub fn take(&self, now: Instant, bytes: usize, into: &mut VecDeque<Message>) -> usize {
+    pub(crate) fn take(&self, now: Instant, bytes: usize, into: &mut VecDeque<Message>) -> usize {
         let mut taken = 0;
         let mut stale = 0;
         let mut state = lock(&self.state);
@@ -157,23 +163,23 @@ impl Outbox {
     }
 
     /// Waits until something was pushed.
-    pub async fn filled(&self) {
+    pub(crate) async fn filled(&self) {
         self.wake.notified().await;
     }
 
     /// Marks the peer connected by link number `link`: its writer alone drains the queue from now on.
-    pub fn link_up(&self, link: u64) {
+    pub(crate) fn link_up(&self, link: u64) {
         lock(&self.state).link = Link::Up(link);
         self.wake.notify_one();
     }
 
     /// Whether link number `link` is still the one that drains this queue.
-    pub fn is_link(&self, link: u64) -> bool {
+    pub(crate) fn is_link(&self, link: u64) -> bool {
         lock(&self.state).link == Link::Up(link)
     }
 
     /// Marks link number `link` gone. What is queued stays; true when someone must dial for it.
-    pub fn link_down(&self, link: u64) -> bool {
+    pub(crate) fn link_down(&self, link: u64) -> bool {
         let mut state = lock(&self.state);
         if state.link != Link::Up(link) {
             return false;
@@ -184,7 +190,7 @@ impl Outbox {
     }
 
     /// A dial failed: everything that waited is dropped, and their number given.
-    pub fn dial_failed(&self) -> usize {
+    pub(crate) fn dial_failed(&self) -> usize {
         let mut state = lock(&self.state);
         if let Link::Up(_) = state.link {
             return 0;
@@ -196,15 +202,5 @@ impl Outbox {
         drop(state);
         self.room.notify_waiters();
         dropped
-    }
-
-    /// Asks for a dial without a message to send; true when the caller must dial.
-    pub fn want_link(&self) -> bool {
-        let mut state = lock(&self.state);
-        let down = state.link == Link::Down;
-        if down {
-            state.link = Link::Dialling;
-        }
-        down
     }
 }

@@ -1,4 +1,4 @@
-use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+use tokio::io::{AsyncReadExt, DuplexStream, duplex};
 
 use super::*;
 
@@ -7,7 +7,7 @@ fn bridged(stop: &CancellationToken) -> (DuplexStream, DuplexStream, tokio::task
     let (local, mut near) = duplex(1024);
     let (remote, mut far) = duplex(1024);
     let stop = stop.clone();
-    let bridge = tokio::spawn(async move { bridge(&mut near, &mut far, &stop).await });
+    let bridge = tokio::spawn(async move { bridge(b"", &mut near, &mut far, &stop).await });
     (local, remote, bridge)
 }
 
@@ -58,4 +58,18 @@ async fn stopping_ends_it() {
     let (_local, _remote, bridge) = bridged(&stop);
     stop.cancel();
     assert!(matches!(bridge.await.unwrap(), Ended::Stopped));
+}
+
+#[tokio::test(start_paused = true)]
+async fn early_data_that_nobody_takes_does_not_hold_up_the_stop() {
+    let (_local, mut near) = duplex(1024);
+    let (_remote, mut far) = duplex(1024);
+    let stop = CancellationToken::new();
+    let early = vec![0; 5000];
+    let bridge = bridge(&early, &mut near, &mut far, &stop);
+    let stopping = async {
+        tokio::time::sleep(LOOK_EVERY).await;
+        stop.cancel();
+    };
+    assert!(matches!(tokio::join!(bridge, stopping).0, Ended::Stopped));
 }

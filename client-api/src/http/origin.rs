@@ -15,7 +15,7 @@ use crate::listen::Tasks;
 use crate::router::Stream;
 
 /// How long a site may take until its response begins.
-const FIRST_BYTE: Duration = Duration::from_secs(180);
+const FIRST_BYTE: Duration = Duration::from_mins(3);
 /// How long the end of the last response may take to be noticed on a kept stream.
 const READY: Duration = Duration::from_secs(1);
 

@@ -8,7 +8,7 @@ use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
 
 use super::{HttpProxy, Page, Reply, Site};
@@ -38,14 +38,11 @@ async fn carry(client: hyper::upgrade::Upgraded, mut stream: Stream, stop: &Canc
     match client.downcast::<TokioIo<Watched<Connection>>>() {
         // The client's own connection, without hyper's layers between.
         Ok(parts) => {
-            let early = stream.write_all(&parts.read_buf).await;
-            if early.is_ok() {
-                let ended = bridge(&mut parts.io.into_inner(), &mut stream, stop).await;
-                reset_unless_finished(&mut stream, &ended);
-            }
+            let ended = bridge(&parts.read_buf, &mut parts.io.into_inner(), &mut stream, stop).await;
+            reset_unless_finished(&mut stream, &ended);
         }
         Err(client) => {
-            let ended = bridge(&mut TokioIo::new(client), &mut stream, stop).await;
+            let ended = bridge(&[], &mut TokioIo::new(client), &mut stream, stop).await;
             reset_unless_finished(&mut stream, &ended);
         }
     }
@@ -73,6 +70,6 @@ async fn carry_both(
     stop: &CancellationToken,
 ) {
     // Whatever ended it, both sides are dropped, and so closed.
-    let ended = bridge(&mut client, &mut site, stop).await;
+    let ended = bridge(&[], &mut client, &mut site, stop).await;
     tracing::trace!(?ended, "an upgraded connection ended");
 }

@@ -11,7 +11,7 @@ use hyper::body::{Body, Frame, Incoming, SizeHint};
 use tokio::time::{Instant, Sleep, timeout};
 
 /// How long a client may pause within a body.
-const PAUSE: Duration = Duration::from_secs(5 * 60);
+const PAUSE: Duration = Duration::from_mins(5);
 /// How long the first piece of a body is waited for before the head leaves without it.
 const PREFETCH: Duration = Duration::from_millis(10);
 

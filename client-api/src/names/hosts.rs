@@ -29,7 +29,7 @@ pub(super) struct Stamp {
 /// A file that was read.
 pub(super) struct Hosts {
     /// Whom each name stands for.
-    pub(super) hosts: BTreeMap<String, DestHash>,
+    pub(super) names: BTreeMap<String, DestHash>,
     /// Lines that say nothing useful.
     pub(super) skipped: usize,
     /// Which version of the file this is.
@@ -48,12 +48,16 @@ pub(super) fn load(path: &Path, known: Option<&Stamp>) -> Result<Option<Hosts>, 
     let found = match std::fs::metadata(path) {
         Ok(found) => found,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            let empty = Hosts { hosts: BTreeMap::new(), skipped: 0, stamp: gone.clone() };
+            let empty = Hosts { names: BTreeMap::new(), skipped: 0, stamp: gone.clone() };
             return Ok((known.is_some_and(|stamp| *stamp != gone)).then_some(empty));
         }
         // Whatever it is, it has been seen: the next look at the same state stays silent.
         Err(source) => {
-            return if known == Some(&gone) { Ok(None) } else { Err(LoadError { source, stamp: Some(gone) }) };
+            return if known == Some(&gone) {
+                Ok(None)
+            } else {
+                Err(LoadError { source, stamp: Some(gone) })
+            };
         }
     };
     let stamp = Stamp { modified: found.modified().ok(), length: found.len() };
@@ -65,8 +69,8 @@ pub(super) fn load(path: &Path, known: Option<&Stamp>) -> Result<Option<Hosts>, 
         return Err(failed(io::Error::new(io::ErrorKind::FileTooLarge, "longer than 64 MiB")));
     }
     let file = File::open(path).map_err(failed)?;
-    let (hosts, skipped) = parse(BufReader::new(file.take(LONGEST_FILE))).map_err(failed)?;
-    Ok(Some(Hosts { hosts, skipped, stamp }))
+    let (names, skipped) = parse(BufReader::new(file.take(LONGEST_FILE))).map_err(failed)?;
+    Ok(Some(Hosts { names, skipped, stamp }))
 }
 
 /// Reads names from lines. Where a name stands twice, the first line counts.

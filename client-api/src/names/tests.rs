@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::*;
 
 fn destination(seed: u8) -> Destination {
-    DestinationKeys::generate(&mut Rng::from_seed([seed; 32])).destination.clone()
+    DestinationKeys::generate(&mut Rng::from_seed([seed; 32])).destination().clone()
 }
 
 fn error(host: &str) -> NameError {

@@ -37,7 +37,7 @@ impl Tunnel {
             opened = self.open() => opened,
         };
         let Some(mut stream) = opened else { return };
-        match bridge(&mut client, &mut stream, self.tasks.stop()).await {
+        match bridge(&[], &mut client, &mut stream, self.tasks.stop()).await {
             Ended::Finished | Ended::Stopped => {}
             Ended::Idle => stream.reset(),
             Ended::Failed(error) => {

@@ -78,7 +78,7 @@ impl Service {
             connection = self.connect() => connection,
         };
         let Some(mut connection) = connection else { return stream.reset() };
-        match bridge(&mut connection, &mut stream, self.tasks.stop()).await {
+        match bridge(&[], &mut connection, &mut stream, self.tasks.stop()).await {
             Ended::Finished | Ended::Stopped => {}
             Ended::Idle => stream.reset(),
             Ended::Failed(error) => {

@@ -116,7 +116,9 @@ impl Sent {
         local: &StaticSecret,
         message: &mut [u8],
     ) -> Result<(Split, Range<usize>), Error> {
-        let Some((head, payload)) = message.split_at_mut_checked(REPLY_PAYLOAD) else { return Err(Error::Short) };
+        let Some((head, payload)) = message.split_at_mut_checked(REPLY_PAYLOAD) else {
+            return Err(Error::Short);
+        };
         let (tag, rest) = head.split_at_mut(8);
         let (representative, section) = rest.split_at_mut(KEY);
         let ephemeral = decode(representative)?;
@@ -203,18 +205,18 @@ impl Received {
     /// Appends a reply to `out`, with the next tag of the reply tag set and an ephemeral key of its own.
     pub(crate) fn seal_reply(
         &self,
-        tag: &Tag,
+        tag: Tag,
         ephemeral: Ephemeral,
         payload: &[u8],
         out: &mut Vec<u8>,
     ) -> Result<Split, Error> {
         let Ephemeral { secret, representative } = ephemeral;
         let mut state = self.state.clone();
-        state.mix_hash(tag);
+        state.mix_hash(&tag);
         state.mix_hash(&secret.public().0);
         state.mix_key(&*secret.dh(&self.ephemeral).map_err(Error::Peer)?);
         state.mix_key(&*secret.dh(&self.peer).map_err(Error::Peer)?);
-        out.extend_from_slice(tag);
+        out.extend_from_slice(&tag);
         out.extend_from_slice(&representative);
         let section = out.len();
         state.encrypt_and_hash(out, section);

@@ -21,6 +21,9 @@ const ACKS: usize = 64;
 /// Confirmations awaited at a time.
 const CONFIRMATIONS: usize = 32;
 
+/// The last id of a tag set.
+const LAST_ID: u16 = u16::MAX;
+
 /// The NextKey block's flag that a public key follows.
 const KEY_FOLLOWS: u8 = 1;
 /// The flag of an answer.
@@ -194,9 +197,6 @@ impl Inbound {
         self.answered.filter(|_| self.answer_due).map(|(_, answer)| answer)
     }
 }
-
-/// The last id of a tag set.
-const LAST_ID: u16 = u16::MAX;
 
 /// A confirmation awaited for a message.
 struct Confirmation {

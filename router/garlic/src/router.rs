@@ -43,7 +43,12 @@ pub fn seal(
     seal_with(&StaticSecret::generate(rng), to, &payload, out)
 }
 
-fn seal_with(ephemeral: &StaticSecret, to: &PublicKey, payload: &[u8], out: &mut BytesMut) -> Result<(), Error> {
+fn seal_with(
+    ephemeral: &StaticSecret,
+    to: &PublicKey,
+    payload: &[u8],
+    out: &mut BytesMut,
+) -> Result<(), Error> {
     let mut state = start(to);
     state.mix_hash(&ephemeral.public().0);
     state.mix_key(&*ephemeral.dh(to).map_err(Error::Peer)?);
@@ -92,16 +97,16 @@ impl Inbox {
 ///
 /// # Errors
 /// [`Error::TooLong`] if the clove is too much for one message.
-pub fn seal_reply(key: &[u8; 32], tag: &Tag, clove: &Clove, out: &mut BytesMut) -> Result<(), Error> {
+pub fn seal_reply(key: &[u8; 32], tag: Tag, clove: &Clove, out: &mut BytesMut) -> Result<(), Error> {
     let mut plain = Vec::with_capacity(payload::cloves_len(std::slice::from_ref(clove))?);
     payload::write_clove(&mut plain, clove);
     let total = tag.len() + plain.len() + aead::TAG;
     out.reserve(4 + total);
     out.put_u32(total as u32);
-    out.put_slice(tag);
+    out.put_slice(&tag);
     let from = out.len();
     out.put_slice(&plain);
-    let mac = aead::Key::new(key).seal(0, tag, &mut out[from..]);
+    let mac = aead::Key::new(key).seal(0, &tag, &mut out[from..]);
     out.put_slice(&mac);
     Ok(())
 }

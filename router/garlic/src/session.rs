@@ -10,8 +10,8 @@ mod seal;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use allium_crypto::noise::SymmetricState;
 use allium_crypto::Rng;
+use allium_crypto::noise::SymmetricState;
 use allium_crypto::x25519::StaticSecret;
 use allium_wire::garlic::Clove;
 
@@ -24,15 +24,21 @@ use crate::{Event, PeerKey};
 pub(crate) use open::Delivered;
 
 /// New Sessions of ours that may be unanswered at a time.
-const INITIATIONS: usize = 16;
+const INITIATIONS: usize = 32;
+/// When there are more, one of this age goes, or else one from the middle: the reply under way is to an early one if
+/// the peer is far, and to a late one if the first were lost.
+const STALE_INITIATION: Duration = Duration::from_secs(30);
+/// New Sessions before the one whose reply made the ratchet are kept this long, for their replies.
+const ANSWERED: Duration = Duration::from_secs(60);
 /// New Sessions of a peer's that are kept to be replied to.
 pub(crate) const RESPONSES: usize = 4;
 /// Replies to one New Session: as many tags as the other side listens for.
 const REPLIES: u16 = 12;
 /// How long a handshake may take.
 pub(crate) const HANDSHAKE: Duration = Duration::from_secs(180);
-/// Ratchets that no message has confirmed yet.
-const TENTATIVE: usize = 12;
+/// Ratchets of replies, none of which has been chosen yet. Beyond that the ones in the middle go: the peer chooses the
+/// first that arrives.
+const TENTATIVE: usize = 16;
 /// Ratchets that may be sent in, the present one included.
 const USABLE: usize = 4;
 /// Ratchets made of other replies are listened to this long after one was confirmed.
@@ -104,6 +110,13 @@ impl Response {
     pub(crate) fn new(now: Instant, received: Received) -> Self {
         let tags = SendTags::new(&received.reply_seed());
         Self { received, at: now, tags }
+    }
+
+    /// Keeps the first, to which the sender surely still listens, and the last few.
+    pub(crate) fn bound(responses: &mut VecDeque<Self>) {
+        while responses.len() > RESPONSES {
+            responses.remove(1);
+        }
     }
 }
 
@@ -186,14 +199,14 @@ impl Session {
 
     /// Whether the peer should be sent this version of our LeaseSet with the next message.
     pub(crate) fn needs_lease_set(&self, now: Instant, version: u64) -> bool {
-        if self.confirmed.is_some_and(|confirmed| confirmed >= version) {
-            return false;
+        // Each New Session carries it: any may be the first to arrive, and the peer may have forgotten all before.
+        if matches!(self.choose(now), Choice::New) {
+            return true;
         }
-        // Each New Session carries it, for any of them may be the first to arrive.
-        matches!(self.choose(now), Choice::New)
-            || !self.offered.is_some_and(|(offered, at)| {
-                offered >= version && now.saturating_duration_since(at) < OFFER_AGAIN
-            })
+        let is_under_way = self.offered.is_some_and(|(offered, at)| {
+            offered >= version && now.saturating_duration_since(at) < OFFER_AGAIN
+        });
+        self.confirmed.is_none_or(|confirmed| confirmed < version) && !is_under_way
     }
 
     /// The next message is a New Session, whatever there was; what was is still listened to.
@@ -208,12 +221,11 @@ impl Session {
             let due = response.at + ANSWER;
             self.answer_due = Some(self.answer_due.map_or(due, |before| before.min(due)));
             self.last_heard = self.last_heard.max(response.at);
+            self.confirmed = None;
             self.responses.push_back(response);
             self.way = Way::Reply;
         }
-        while self.responses.len() > RESPONSES {
-            self.responses.pop_front();
-        }
+        Response::bound(&mut self.responses);
     }
 
     fn choose(&self, now: Instant) -> Choice {
@@ -300,22 +312,25 @@ impl Session {
     /// Which of two ratchets to send in: the newer, but of two that crossed the one whose initiator has the smaller key,
     /// so that both sides choose the same.
     fn is_better(&self, common: &Common, new: &Ratchet, present: &Ratchet) -> bool {
-        let apart =
-            new.created.saturating_duration_since(present.created).max(present.created.saturating_duration_since(new.created));
+        let apart = new
+            .created
+            .saturating_duration_since(present.created)
+            .max(present.created.saturating_duration_since(new.created));
         if apart < CROSSING && new.initiated != present.initiated {
             return new.initiated == (common.local.public() < self.peer.key);
         }
         new.created > present.created
     }
 
-    /// Lets go of ratchets beyond the bounds: first of those never confirmed, then of those not sent in.
+    /// Lets go of ratchets beyond the bounds, but not of the one sent in.
     fn bound_ratchets(&mut self, common: &mut Common) {
-        let present = if let Way::Existing(serial) = self.way { Some(serial) } else { None };
-        for (usable, limit) in [(false, TENTATIVE), (true, USABLE)] {
+        for (usable, limit, first) in [(false, TENTATIVE, TENTATIVE / 2), (true, USABLE, 0)] {
             while self.ratchets.iter().filter(|ratchet| ratchet.usable == usable).count() > limit {
-                let spare = |ratchet: &Ratchet| ratchet.usable == usable && Some(ratchet.serial) != present;
-                let Some(oldest) = self.ratchets.iter().position(spare) else { break };
-                self.drop_ratchet(common, oldest);
+                let is_spare =
+                    |ratchet: &Ratchet| ratchet.usable == usable && self.way != Way::Existing(ratchet.serial);
+                let mut spare = (0..self.ratchets.len()).filter(|place| is_spare(&self.ratchets[*place]));
+                let Some(place) = spare.nth(first) else { break };
+                self.drop_ratchet(common, place);
             }
         }
     }
@@ -331,14 +346,19 @@ impl Session {
     /// Lets go of what is too old. True if nothing is left.
     pub(crate) fn expire(&mut self, common: &mut Common, now: Instant) -> bool {
         let old = |at: Instant, limit: Duration| now.saturating_duration_since(at) >= limit;
-        while self.initiations.front().is_some_and(|initiation| old(initiation.at, HANDSHAKE)) {
-            self.drop_initiation(common);
+        let answered =
+            self.ratchets.iter().filter(|ratchet| ratchet.initiated && old(ratchet.created, ANSWERED));
+        let answered = answered.map(|ratchet| ratchet.created).max();
+        let done = |at: Instant| old(at, HANDSHAKE) || answered.is_some_and(|answered| at < answered);
+        while self.initiations.front().is_some_and(|initiation| done(initiation.at)) {
+            self.drop_initiation(common, 0);
         }
         self.responses.retain(|response| !old(response.at, HANDSHAKE));
         let mut place = 0;
         while let Some(ratchet) = self.ratchets.get_mut(place) {
             let idle = if ratchet.usable { RECEIVE_IDLE } else { HANDSHAKE };
-            let used = ratchet.last_heard.max(if ratchet.usable { ratchet.last_sent } else { ratchet.created });
+            let used =
+                ratchet.last_heard.max(if ratchet.usable { ratchet.last_sent } else { ratchet.created });
             if old(used, idle) || ratchet.expires.is_some_and(|at| at <= now) {
                 self.drop_ratchet(common, place);
             } else {
@@ -349,8 +369,8 @@ impl Session {
         self.initiations.is_empty() && self.responses.is_empty() && self.ratchets.is_empty()
     }
 
-    fn drop_initiation(&mut self, common: &mut Common) {
-        if let Some(initiation) = self.initiations.pop_front() {
+    fn drop_initiation(&mut self, common: &mut Common, place: usize) {
+        if let Some(initiation) = self.initiations.remove(place) {
             initiation.replies.live().for_each(|tag| common.table.remove(tag));
         }
     }
@@ -358,10 +378,47 @@ impl Session {
     /// Takes all its tags out of the table.
     pub(crate) fn close(mut self, common: &mut Common) {
         while !self.initiations.is_empty() {
-            self.drop_initiation(common);
+            self.drop_initiation(common, 0);
         }
         for ratchet in &self.ratchets {
             ratchet.live().for_each(|tag| common.table.remove(tag));
         }
+    }
+}
+
+/// What tests want to know.
+#[cfg(test)]
+impl Session {
+    pub(crate) fn describe(&self) -> &'static str {
+        match self.way {
+            Way::New => "new",
+            Way::Reply => "reply",
+            Way::Existing(_) => "existing",
+        }
+    }
+
+    pub(crate) fn ratchet_count(&self) -> usize {
+        self.ratchets.len()
+    }
+
+    fn present(&self) -> Option<&Ratchet> {
+        self.ratchets.iter().find(|ratchet| self.way == Way::Existing(ratchet.serial))
+    }
+
+    /// Whether the ratchet sent in is of a handshake that this side began.
+    pub(crate) fn sends_in_own(&self) -> Option<bool> {
+        self.present().map(|ratchet| ratchet.initiated)
+    }
+
+    pub(crate) fn sends_in_set(&self) -> Option<u16> {
+        self.present().map(|ratchet| ratchet.send.id)
+    }
+
+    pub(crate) fn newest_set(&self) -> Option<u16> {
+        self.present()?.receive.sets.last().map(|set| set.id)
+    }
+
+    pub(crate) fn next_entry(&mut self) -> crate::tagset::Entry {
+        self.ratchets[0].send.tags.next().unwrap()
     }
 }

@@ -1,7 +1,7 @@
 //! All ratchet sessions of one destination: what the rest of the router seals and opens with.
 
-use std::collections::VecDeque;
 use std::collections::BTreeSet;
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use allium_crypto::x25519::{PublicKey, StaticSecret};
@@ -10,8 +10,9 @@ use allium_wire::garlic::Clove;
 use allium_wire::{DestHash, Now};
 use bytes::BytesMut;
 
+use crate::new_session::Received;
 use crate::replay::{self, Allowance, Replays};
-use crate::session::{Common, Content, Delivered, HANDSHAKE, RESPONSES, Response, Session};
+use crate::session::{Common, Content, Delivered, HANDSHAKE, Response, Session};
 use crate::table::Table;
 use crate::{Error, new_session, payload};
 
@@ -169,7 +170,7 @@ impl Sessions {
     /// many messages with unknown tags came; [`Error::Malformed`] if it is authentic but its blocks are not right.
     pub fn open(&mut self, now: Now, message: BytesMut) -> Result<Opened, Error> {
         let tag = message.first_chunk().ok_or(Error::Short)?;
-        let Some(place) = self.common.table.get(tag) else { return self.open_new(now, message) };
+        let Some(place) = self.common.table.get(*tag) else { return self.open_new(now, message) };
         let Some(Some(session)) = self.table.get_mut(place.slot as usize) else { return Err(Error::Unknown) };
         let result = session.open(&mut self.common, now, place, message);
         let (peer, needs_reply) = (session.peer(), session.due().is_some());
@@ -192,7 +193,7 @@ impl Sessions {
             return Err(Error::Clock);
         }
         self.replays.insert(now.instant, &ephemeral);
-        let from = opened.received.as_ref().map(|received| received.peer());
+        let from = opened.received.as_ref().map(Received::peer);
         if let Some(received) = opened.received {
             self.welcome(now.instant, received.peer(), Response::new(now.instant, received));
         }
@@ -203,16 +204,15 @@ impl Sessions {
     fn welcome(&mut self, now: Instant, key: PublicKey, response: Response) {
         self.sweep.get_or_insert(now + SWEEP);
         if self.strangers.len() >= self.limits.strangers && !self.strangers.contains_key(&key) {
-            let oldest = self.strangers.iter().min_by_key(|(_, responses)| responses.back().map(|last| last.at));
+            let oldest =
+                self.strangers.iter().min_by_key(|(_, responses)| responses.back().map(|last| last.at));
             if let Some(oldest) = oldest.map(|(key, _)| *key) {
                 self.strangers.remove(&oldest);
             }
         }
         let responses = self.strangers.entry(key).or_default();
-        if responses.len() >= RESPONSES {
-            responses.pop_front();
-        }
         responses.push_back(response);
+        Response::bound(responses);
     }
 
     /// Says whose the New Sessions from `peer.key` are: their LeaseSet, which came among the cloves or from the netDb,

@@ -31,8 +31,8 @@ impl Table {
         Self { places: HashMap::with_hasher(rng.hasher()), limit }
     }
 
-    pub(crate) fn get(&self, tag: &Tag) -> Option<Place> {
-        self.places.get(tag).copied()
+    pub(crate) fn get(&self, tag: Tag) -> Option<Place> {
+        self.places.get(&tag).copied()
     }
 
     pub(crate) fn len(&self) -> usize {

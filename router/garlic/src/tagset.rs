@@ -57,8 +57,9 @@ impl Chains {
     fn next_tag(&mut self) -> Tag {
         let (chain, output) = hkdf(&self.tags, &self.constant, b"SessionTagKeyGen");
         self.tags = chain;
-        let [a, b, c, d, e, f, g, h, ..] = output;
-        [a, b, c, d, e, f, g, h]
+        let mut tag = [0; 8];
+        tag.copy_from_slice(&output[..8]);
+        tag
     }
 
     fn next_key(&mut self) -> Zeroizing<[u8; 32]> {

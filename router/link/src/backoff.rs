@@ -37,6 +37,9 @@ pub struct Backoff {
     rng: Rng,
 }
 
+/// Longer waits than this are as good as this.
+const WAIT_MAX: Duration = Duration::from_hours(365 * 24);
+
 #[derive(Clone, Copy, Debug)]
 struct Entry {
     failures: u32,
@@ -96,6 +99,7 @@ impl Backoff {
         if self.entries.len() >= self.limit && !self.entries.contains_key(&peer) {
             self.make_room(now);
         }
+        let wait = wait.min(WAIT_MAX);
         let until = now + wait;
         let kept = self.entries.get(&peer).map_or(until, |entry| entry.until.max(until));
         self.entries.insert(peer, Entry { failures, until: kept, forget: kept + wait });

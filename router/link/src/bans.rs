@@ -74,6 +74,9 @@ fn block(address: IpAddr) -> IpAddr {
     }
 }
 
+/// Longer bans than this are as good as this: bans are forgotten with the process.
+const BAN_MAX: Duration = Duration::from_hours(365 * 24);
+
 #[derive(Debug)]
 struct Table<K> {
     entries: BTreeMap<K, Entry>,
@@ -111,7 +114,11 @@ impl<K: Ord + Copy> Table<K> {
 
     fn ban(&mut self, key: K, now: Instant, time: Duration) {
         let offence = Offence::Protocol;
-        self.insert(key, now, Entry { offence, strikes: offence.strikes(), banned: true, ends: now + time });
+        self.insert(
+            key,
+            now,
+            Entry { offence, strikes: offence.strikes(), banned: true, ends: now + time.min(BAN_MAX) },
+        );
     }
 
     fn insert(&mut self, key: K, now: Instant, entry: Entry) {

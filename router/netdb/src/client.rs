@@ -1,4 +1,5 @@
-//! What one destination's tunnels learned, kept apart from the router's own database and from other destinations'.
+//! What one destination's tunnels learned, kept apart from the router's own database and from other
+//! destinations'.
 //!
 //! Nothing in here is ever handed out or put into the router's database: whoever stored an item through a
 //! destination's tunnel could otherwise ask the router for it and so link the two
@@ -29,7 +30,8 @@ impl ClientDb {
     /// Keeps a (verified) LeaseSet if it is newer than the known one; whether it was.
     pub fn insert_lease_set(&mut self, set: LeaseSet, now: Date) -> bool {
         let key = set.hash();
-        let newer = |known: &LeaseSet| (known.published(), known.expires()) < (set.published(), set.expires());
+        let newer =
+            |known: &LeaseSet| (known.published(), known.expires()) < (set.published(), set.expires());
         if set.expires() <= now || self.lease_sets.get(&key).is_some_and(|known| !newer(known)) {
             return false;
         }

@@ -28,8 +28,8 @@ impl Explorer {
         (self.next, self.idle) = (now, 0);
     }
 
-    /// An exploration begins: plans the next one. Every 55 to 225 s; from 5 to 15 s while few routers are known, but
-    /// slower again if that finds none.
+    /// An exploration begins: plans the next one. Every 55 to 225 s; from 5 to 15 s while few routers are
+    /// known, but slower again if that finds none.
     pub(crate) fn plan(&mut self, now: Instant, known: usize, rng: &mut Rng) {
         self.idle = if known > self.known { 0 } else { (self.idle + 1).min(8) };
         self.known = known;

@@ -14,8 +14,8 @@ use crate::profile::Observation;
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct QueryId(pub u64);
 
-/// A local destination with tunnels of its own. Where an `Option<ClientId>` is asked for, `None` means the router
-/// itself and its exploratory tunnels.
+/// A local destination with tunnels of its own. Where an `Option<ClientId>` is asked for, `None` means the
+/// router itself and its exploratory tunnels.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct ClientId(pub u64);
 
@@ -79,7 +79,8 @@ pub enum Input {
         /// Comes back in the answer.
         query: QueryId,
     },
-    /// Find a LeaseSet through the tunnels of a destination. Never answered from what this router keeps as floodfill.
+    /// Find a LeaseSet through the tunnels of a destination. Never answered from what this router keeps as
+    /// floodfill.
     FindLeaseSet {
         /// Whose (or, for an encrypted one, the hash of the blinded key).
         destination: DestHash,
@@ -92,7 +93,9 @@ pub enum Input {
     Cancel(QueryId),
     /// This is the router's own RouterInfo from now on; it is published if [`Config::publish`] allows.
     PublishRouterInfo(RouterInfo),
-    /// Publish a LeaseSet of a local destination through its tunnels. A newer one replaces it.
+    /// Publish a LeaseSet of a local destination through its tunnels. A newer one (by its date, which has
+    /// whole seconds: floodfills ignore a second one of the same date) replaces it, at most every ten
+    /// seconds.
     PublishLeaseSet {
         /// Whose tunnels.
         client: ClientId,
@@ -137,8 +140,9 @@ pub enum Action {
         /// What.
         message: Message,
     },
-    /// Seal to the router's key (one-shot Noise N garlic, clove for the router itself) and send through one of the
-    /// outbound tunnels of `client` with delivery to router `to`. [`Input::SendFailed`] if there is no tunnel.
+    /// Seal to the router's key (one-shot Noise N garlic, clove for the router itself) and send through one
+    /// of the outbound tunnels of `client` with delivery to router `to`. [`Input::SendFailed`] if there is
+    /// no tunnel.
     SendTunnel {
         /// Whose outbound tunnel; `None` for an exploratory one.
         client: Option<ClientId>,
@@ -149,8 +153,8 @@ pub enum Action {
         /// What.
         message: Message,
     },
-    /// An answer sealed with this key may come down a tunnel of `client` until then: open it and give it back as
-    /// [`Input::Received`] with its tag. Comes before the message that asks for it.
+    /// An answer sealed with this key may come down a tunnel of `client` until then: open it and give it
+    /// back as [`Input::Received`] with its tag. Comes before the message that asks for it.
     ExpectReply {
         /// Whose inbound tunnel.
         client: Option<ClientId>,

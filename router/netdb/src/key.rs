@@ -38,7 +38,14 @@ pub fn closest(
     routers: impl IntoIterator<Item = RouterHash>,
     count: usize,
 ) -> Vec<RouterHash> {
-    let mut best: Vec<(Distance, RouterHash)> = Vec::with_capacity(count.min(64) + 1);
+    if count > 64 {
+        let mut all: Vec<_> =
+            routers.into_iter().map(|router| (distance(&key.0, &router.0), router)).collect();
+        all.sort_unstable();
+        all.truncate(count);
+        return all.into_iter().map(|(_, router)| router).collect();
+    }
+    let mut best: Vec<(Distance, RouterHash)> = Vec::with_capacity(count + 1);
     for router in routers {
         let at = distance(&key.0, &router.0);
         if best.len() >= count && best.last().is_none_or(|last| last.0 <= at) {

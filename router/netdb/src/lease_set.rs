@@ -46,8 +46,8 @@ impl LeaseSetRecord {
         }
         match store_type {
             1 | 3 => Ok(Self::from(&decode(store_type, bytes)?)),
-            5 => Self::encrypted(bytes),
-            7 => Self::meta(bytes),
+            5 => Self::encrypted(&bytes),
+            7 => Self::meta(&bytes),
             _ => Err(Error::Misbehaved("unknown store type")),
         }
     }
@@ -72,8 +72,8 @@ impl LeaseSetRecord {
     }
 
     /// EncryptedLeaseSet: signed by the blinded key it begins with.
-    fn encrypted(bytes: Bytes) -> Result<Self, Error> {
-        let mut reader = Reader::new(&bytes);
+    fn encrypted(bytes: &Bytes) -> Result<Self, Error> {
+        let mut reader = Reader::new(bytes);
         let kind = reader.u16()?;
         let kind_type = SignatureType::try_from(kind).map_err(|_| Error::Unsupported)?;
         let blinded = reader.take(kind_type.public_len())?;
@@ -83,12 +83,12 @@ impl LeaseSetRecord {
         reader.take(inner)?;
         let signature = reader.take(header.signer.0.signature_len())?;
         reader.finish()?;
-        finish(5, key, &bytes, signature.len(), &header)
+        finish(5, key, bytes, signature.len(), &header)
     }
 
     /// MetaLeaseSet: signed by its destination.
-    fn meta(bytes: Bytes) -> Result<Self, Error> {
-        let mut reader = Reader::new(&bytes);
+    fn meta(bytes: &Bytes) -> Result<Self, Error> {
+        let mut reader = Reader::new(bytes);
         let destination = Identity::decode(&mut reader)?;
         let key = destination.hash();
         let kind = destination.signature_type().map_err(|_| Error::Unsupported)?;
@@ -98,7 +98,7 @@ impl LeaseSetRecord {
         if reader.remaining() < length + 4 {
             return Err(Error::Misbehaved("short MetaLeaseSet"));
         }
-        finish(7, key, &bytes, length, &header)
+        finish(7, key, bytes, length, &header)
     }
 }
 
@@ -133,8 +133,9 @@ fn decode(store_type: u8, bytes: Bytes) -> Result<LeaseSet, Error> {
     Ok(LeaseSet::decode_verified(store_type, bytes)?)
 }
 
-/// Reads published (seconds), expires (seconds after it), flags, and the offline signature block, whose signature by
-/// `owner` is checked (type 7; an encrypted LeaseSet's is by the blinded key, given as `signer`).
+/// Reads published (seconds), expires (seconds after it), flags, and the offline signature block, whose
+/// signature by `owner` is checked (type 7; an encrypted LeaseSet's is by the blinded key, given as
+/// `signer`).
 fn header(
     reader: &mut Reader<'_>,
     signer: (SignatureType, Bytes),

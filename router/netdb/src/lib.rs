@@ -1,8 +1,8 @@
 //! The network database: RouterInfos and LeaseSets, found at and published to floodfill routers.
 //!
 //! [`NetDb`] is the engine with the router's own database; [`ClientDb`] holds what one destination's tunnels
-//! learned, which is kept apart; [`Profiles`] and [`Bans`] remember how other routers behaved; [`reseed`] opens the
-//! signed bundles a new router starts from. <https://geti2p.net/en/docs/how/network-database>
+//! learned, which is kept apart; [`Profiles`] and [`Bans`] remember how other routers behaved; [`reseed`]
+//! opens the signed bundles a new router starts from. <https://geti2p.net/en/docs/how/network-database>
 
 mod ban;
 mod client;
@@ -20,6 +20,8 @@ mod publish;
 mod rate;
 pub mod reseed;
 mod store;
+#[cfg(test)]
+mod testing;
 
 pub use ban::Bans;
 pub use client::ClientDb;

@@ -31,7 +31,10 @@ pub(crate) enum Purpose {
     /// To see whether a publication has spread.
     Verify(Subject),
     /// To learn of routers.
-    Explore,
+    Explore {
+        /// Of floodfills: by an ordinary question, whose answer names those.
+        floodfills: bool,
+    },
 }
 
 /// How a try was sent.
@@ -81,6 +84,8 @@ pub(crate) struct Lookup {
     pub(crate) ends: Instant,
     /// When to look at it again if nothing comes.
     pub(crate) wake: Instant,
+    /// There was no tunnel to send through: ask nobody before that time.
+    pub(crate) hold: Option<Instant>,
     /// Referrals being looked up.
     pub(crate) children: usize,
     /// Referrals looked up in all.
@@ -97,7 +102,7 @@ impl Lookup {
     ) -> Self {
         let life = match purpose {
             Purpose::Query => QUERY_LIFE,
-            Purpose::Verify(_) | Purpose::Explore => Duration::from_secs(14),
+            Purpose::Verify(_) | Purpose::Explore { .. } => Duration::from_secs(14),
             Purpose::Referral => Duration::from_secs(9),
         };
         Self {
@@ -112,6 +117,7 @@ impl Lookup {
             avoid: BTreeSet::new(),
             ends: now + life,
             wake: now,
+            hold: None,
             children: 0,
             referred: 0,
         }
@@ -122,7 +128,7 @@ impl Lookup {
         match self.purpose {
             Purpose::Query => 7,
             Purpose::Referral => 3,
-            Purpose::Verify(_) | Purpose::Explore => 2,
+            Purpose::Verify(_) | Purpose::Explore { .. } => 2,
         }
     }
 
@@ -135,7 +141,7 @@ impl Lookup {
     pub(crate) fn most_referrals(&self) -> usize {
         match self.purpose {
             Purpose::Query => 6,
-            Purpose::Explore => 16,
+            Purpose::Explore { .. } => 16,
             Purpose::Verify(_) => 2,
             Purpose::Referral => 0,
         }
@@ -164,10 +170,10 @@ impl Lookup {
         late.map(|each| each.due + each.due.saturating_duration_since(each.sent)).max()
     }
 
-    /// When something is to be done about it if nothing comes; `late` is when it gives up on late answers.
-    pub(crate) fn deadline(&self, late: Option<Instant>) -> Instant {
+    /// When something is to be done about it if nothing comes, at one of the other times if not before.
+    pub(crate) fn deadline(&self, others: impl Iterator<Item = Instant>) -> Instant {
         let due = self.tries.iter().filter(|each| each.state == State::Waiting).map(|each| each.due);
-        due.chain(late).min().map_or(self.ends, |at| at.min(self.ends))
+        due.chain(others).min().map_or(self.ends, |at| at.min(self.ends))
     }
 
     /// Somebody asks for what another lookup only was referred to: it may take longer now.

@@ -36,7 +36,7 @@ impl Pace {
     /// How long to wait now: mean and four deviations, half as much again for each miss in a row up to three.
     pub(crate) fn timeout(&self) -> Duration {
         let expected = self.measured.map_or(0.0, |(mean, deviation)| mean + 4.0 * deviation);
-        let base = self.floor.as_secs_f64().max(expected) * 1.5_f64.powi(self.missed.min(3) as i32);
+        let base = self.floor.as_secs_f64().max(expected) * 1.5_f64.powf(f64::from(self.missed.min(3)));
         Duration::from_secs_f64(base.min(self.ceiling.as_secs_f64()))
     }
 

@@ -155,9 +155,9 @@ impl Profile {
 
     /// How promising the router is, from 0.0 to 1.0, as of `now`.
     ///
-    /// The product of: the share of builds it agreed to, the share of tests it passed (both with a prior worth
-    /// a few trials, so that strangers are tried), a mild discount for slow round trips, and a half for each
-    /// dial that failed of late.
+    /// The product of: the share of builds it agreed to, the share of tests it passed (both with a prior
+    /// worth a few trials, so that strangers are tried), a mild discount for slow round trips, and a half
+    /// for each dial that failed of late.
     pub fn score(&self, now: Date) -> f32 {
         let mut at = *self;
         at.decay(now);
@@ -168,7 +168,8 @@ impl Profile {
         (agrees * works * quick * dials).clamp(0.0, 1.0)
     }
 
-    /// Whether dials fail at present: for 30 s after the first failure, twice as long after each, up to an hour.
+    /// Whether dials fail at present: for 30 s after the first failure, twice as long after each, up to an
+    /// hour.
     pub fn dials_fail(&self, now: Date) -> bool {
         let wait = Duration::from_secs(30 << self.dial_failures.saturating_sub(1).min(7));
         self.dial_failures > 0 && now < Date(self.dialled) + wait.min(Duration::from_hours(1))
@@ -180,7 +181,7 @@ impl Profile {
     }
 
     fn view(&self, now: Date) -> ProfileView {
-        let time = |ms: Option<f32>| ms.map(|ms| Duration::from_secs_f32(ms.clamp(0.0, 1e6) / 1000.0));
+        let time = |ms: Option<f32>| ms.map(|ms| Duration::from_millis(ms.clamp(0.0, 1e6).round() as u64));
         ProfileView {
             score: self.score(now),
             rtt: time(self.rtt),
@@ -283,7 +284,8 @@ impl Profiles {
         self.profiles.retain(|_, profile| now < Date(profile.good.max(profile.updated)) + old);
     }
 
-    /// All profiles as JSON: a list of objects with the router's hash in base64 and the fields of [`Profile`].
+    /// All profiles as JSON: a list of objects with the router's hash in base64 and the fields of
+    /// [`Profile`].
     pub fn save(&self) -> Result<Vec<u8>, Error> {
         let saved: Vec<Saved> = self
             .profiles
@@ -293,7 +295,8 @@ impl Profiles {
         serde_json::to_vec(&saved).map_err(|_| Error::Profiles)
     }
 
-    /// The profiles that [`Profiles::save`] wrote, at most `most` of them; entries with odd names are skipped.
+    /// The profiles that [`Profiles::save`] wrote, at most `most` of them; entries with odd names are
+    /// skipped.
     pub fn restore(json: &[u8], most: usize) -> Result<Self, Error> {
         if json.len() > MAX_SAVED {
             return Err(Error::Profiles);

@@ -54,6 +54,8 @@ pub(crate) struct Publication {
     pub(crate) phase: Phase,
     /// When to look at it again if nothing comes.
     pub(crate) wake: Option<Instant>,
+    /// There was no tunnel to send through: send nothing before that time.
+    pub(crate) hold: Option<Instant>,
     pub(crate) stores: Vec<Store>,
     /// Floodfills known not to have it though they acknowledged it, and those that do not answer.
     pub(crate) avoid: Vec<RouterHash>,
@@ -75,6 +77,7 @@ impl Publication {
             expires: None,
             phase: Phase::Waiting(now),
             wake: Some(now),
+            hold: None,
             stores: Vec::new(),
             avoid: Vec::new(),
             started: None,

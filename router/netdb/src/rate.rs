@@ -21,25 +21,25 @@ struct Bucket {
 pub(crate) struct Buckets {
     limit: Limit,
     most: usize,
-    buckets: HashMap<[u8; 32], Bucket>,
+    debtors: HashMap<[u8; 32], Bucket>,
 }
 
 impl Buckets {
     /// Buckets for at most `most` keys; a new key beyond them is refused until old ones are paid off.
     pub(crate) fn new(limit: Limit, most: usize, hasher: Seeded) -> Self {
-        Self { limit, most, buckets: HashMap::with_hasher(hasher) }
+        Self { limit, most, debtors: HashMap::with_hasher(hasher) }
     }
 
     /// Whether this key may act once more now.
     pub(crate) fn allow(&mut self, key: &[u8; 32], now: Instant) -> bool {
-        if self.buckets.len() >= self.most && !self.buckets.contains_key(key) {
+        if self.debtors.len() >= self.most && !self.debtors.contains_key(key) {
             self.sweep(now);
-            if self.buckets.len() >= self.most {
+            if self.debtors.len() >= self.most {
                 return false;
             }
         }
         let limit = self.limit;
-        let bucket = self.buckets.entry(*key).or_insert(Bucket { debt: 0, paid: now });
+        let bucket = self.debtors.entry(*key).or_insert(Bucket { debt: 0, paid: now });
         bucket.pay(limit, now);
         if bucket.debt >= limit.burst {
             return false;
@@ -51,7 +51,7 @@ impl Buckets {
     /// Forgets the keys that owe nothing.
     pub(crate) fn sweep(&mut self, now: Instant) {
         let limit = self.limit;
-        self.buckets.retain(|_, bucket| {
+        self.debtors.retain(|_, bucket| {
             bucket.pay(limit, now);
             bucket.debt > 0
         });

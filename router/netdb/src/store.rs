@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use allium_crypto::{HashMap, Seeded};
-use allium_wire::{Date, RouterHash, RouterInfo};
+use allium_wire::{Capabilities, Date, RouterHash, RouterInfo};
 
 use crate::key::{distance, routing_key};
 use crate::lease_set::LeaseSetRecord;
@@ -21,16 +21,29 @@ pub(crate) enum Offered {
     Old,
 }
 
+/// A RouterInfo, and what is asked of it often and would have to be parsed each time.
+pub(crate) struct Known {
+    pub(crate) info: Arc<RouterInfo>,
+    pub(crate) version: Option<(u8, u8, u8)>,
+    pub(crate) caps: Capabilities,
+}
+
+impl From<Arc<RouterInfo>> for Known {
+    fn from(info: Arc<RouterInfo>) -> Self {
+        Self { version: info.version(), caps: info.caps(), info }
+    }
+}
+
 /// The RouterInfos.
 pub(crate) struct Routers {
     most: usize,
-    infos: HashMap<RouterHash, Arc<RouterInfo>>,
+    known: HashMap<RouterHash, Known>,
     floodfills: BTreeSet<RouterHash>,
 }
 
 impl Routers {
     pub(crate) fn new(most: usize, hasher: Seeded) -> Self {
-        Self { most, infos: HashMap::with_hasher(hasher), floodfills: BTreeSet::new() }
+        Self { most, known: HashMap::with_hasher(hasher), floodfills: BTreeSet::new() }
     }
 
     pub(crate) fn set_most(&mut self, most: usize) {
@@ -38,29 +51,39 @@ impl Routers {
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.infos.len()
+        self.known.len()
     }
 
     pub(crate) fn is_full(&self) -> bool {
-        self.infos.len() >= self.most
+        self.known.len() >= self.most
     }
 
     pub(crate) fn get(&self, router: &RouterHash) -> Option<&Arc<RouterInfo>> {
-        self.infos.get(router)
+        self.known.get(router).map(|known| &known.info)
     }
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (&RouterHash, &Arc<RouterInfo>)> {
-        self.infos.iter()
+    pub(crate) fn known(&self, router: &RouterHash) -> Option<&Known> {
+        self.known.get(router)
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&RouterHash, &Known)> {
+        self.known.iter()
     }
 
     /// The routers that say they are floodfills.
-    pub(crate) fn floodfills(&self) -> impl Iterator<Item = (&RouterHash, &Arc<RouterInfo>)> {
-        self.floodfills.iter().filter_map(|hash| self.infos.get_key_value(hash))
+    pub(crate) fn floodfills(&self) -> impl Iterator<Item = &RouterHash> {
+        self.floodfills.iter()
+    }
+
+    /// The routers that say they are not, but for hidden ones.
+    pub(crate) fn others(&self) -> impl Iterator<Item = &RouterHash> {
+        let fit = |(_, known): &(&RouterHash, &Known)| !known.caps.floodfill && !known.caps.hidden;
+        self.known.iter().filter(fit).map(|(hash, _)| hash)
     }
 
     /// How a RouterInfo published at this time would be received.
     pub(crate) fn judge(&self, router: &RouterHash, published: Date) -> Offered {
-        match self.infos.get(router) {
+        match self.get(router) {
             None => Offered::New,
             Some(known) if known.published() < published => Offered::Newer,
             Some(_) => Offered::Old,
@@ -72,24 +95,26 @@ impl Routers {
         let router = info.hash();
         let offered = self.judge(&router, info.published());
         if offered != Offered::Old {
-            if info.caps().floodfill {
+            let known = Known::from(info);
+            if known.caps.floodfill {
                 self.floodfills.insert(router);
             } else {
                 self.floodfills.remove(&router);
             }
-            self.infos.insert(router, info);
+            self.known.insert(router, known);
         }
         offered
     }
 
     pub(crate) fn remove(&mut self, router: &RouterHash) -> Option<Arc<RouterInfo>> {
         self.floodfills.remove(router);
-        self.infos.remove(router)
+        self.known.remove(router).map(|known| known.info)
     }
 
     /// Removes and names those published before `oldest`, but for the ones to keep.
     pub(crate) fn expire(&mut self, oldest: Date, keep: impl Fn(&RouterHash) -> bool) -> Vec<RouterHash> {
-        let old = self.infos.iter().filter(|(hash, info)| info.published() < oldest && !keep(hash));
+        let is_old = |known: &Known| known.info.published() < oldest;
+        let old = self.known.iter().filter(|(hash, known)| is_old(known) && !keep(hash));
         let mut old: Vec<RouterHash> = old.map(|(hash, _)| *hash).collect();
         old.sort_unstable();
         for hash in &old {
@@ -98,20 +123,20 @@ impl Routers {
         old
     }
 
-    /// Makes room when full: removes and names a twentieth, those published the longest ago (floodfills count half
-    /// as old), sparing the ones to keep unless there are no others.
+    /// Makes room when full: removes and names a twentieth, those published the longest ago (floodfills
+    /// count half as old), sparing the ones to keep unless there are no others.
     pub(crate) fn evict(&mut self, now: Date, keep: impl Fn(&RouterHash) -> bool) -> Vec<RouterHash> {
         if !self.is_full() {
             return Vec::new();
         }
-        let rank = |(hash, info): (&RouterHash, &Arc<RouterInfo>)| {
-            let age = now.since(info.published()).as_secs();
-            let age = if info.caps().floodfill { age / 2 } else { age };
+        let rank = |(hash, known): (&RouterHash, &Known)| {
+            let age = now.since(known.info.published()).as_secs();
+            let age = if known.caps.floodfill { age / 2 } else { age };
             (!keep(hash), age, *hash)
         };
-        let mut ranked: Vec<_> = self.infos.iter().map(rank).collect();
+        let mut ranked: Vec<_> = self.known.iter().map(rank).collect();
         ranked.sort_unstable_by(|a, b| b.cmp(a));
-        let count = self.infos.len() - self.most + self.most / 20 + 1;
+        let count = self.known.len() - self.most + self.most / 20 + 1;
         let evicted: Vec<RouterHash> = ranked.into_iter().take(count).map(|(_, _, hash)| hash).collect();
         for hash in &evicted {
             self.remove(hash);
@@ -152,8 +177,8 @@ impl LeaseSets {
         self.sets.get(key).filter(|set| set.expires > now)
     }
 
-    /// Keeps the LeaseSet if it is new or strictly newer. When there are too many, the one farthest from `own` goes:
-    /// nobody asks us for it.
+    /// Keeps the LeaseSet if it is new or strictly newer. When there are too many, the one farthest from
+    /// `own` goes: nobody asks us for it.
     pub(crate) fn insert(&mut self, set: LeaseSetRecord, own: &RouterHash, now: Date) -> Offered {
         let offered = match self.sets.get(&set.key) {
             None => Offered::New,

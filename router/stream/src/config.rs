@@ -60,8 +60,8 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             mtu: MTU_RATCHET,
-            initial_window: 48,
-            early_window: 32,
+            initial_window: 64,
+            early_window: 48,
             max_window: 4096,
             send_buffer: 1 << 20,
             receive_buffer: 8 << 20,

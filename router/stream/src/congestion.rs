@@ -17,10 +17,11 @@ use rate::{Peak, Sample};
 /// Bytes of a whole packet, header included.
 pub(crate) const PACKET: u64 = 1836;
 const LEAST_WINDOW: u64 = 8 * PACKET;
-const STARTUP_GAIN: f64 = 2.885;
+const STARTUP_GAIN: f64 = 2.77;
+const STARTUP_WINDOW_GAIN: f64 = 2.4;
 const WINDOW_GAIN: f64 = 2.0;
 /// Rates, relative to the estimate, of the eight parts of a cycle.
-const CYCLE: [f64; 8] = [1.25, 0.75, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0];
+const CYCLE: [f64; 8] = [1.25, 0.75, 0.97, 0.97, 0.97, 0.97, 0.97, 0.97];
 /// The share of a round that may be lost without a reaction.
 const TOLERATED_LOSS: f64 = 0.05;
 /// Seconds after which an unused estimate is believed half as much.
@@ -92,8 +93,15 @@ pub(crate) struct Congestion {
     full: bool,
     full_rate: f64,
     full_rounds: u32,
+    /// Since when, and how often, every packet has been slow.
+    slow_since: Option<(Instant, u32)>,
+    /// Bytes whose loss has ended startup.
+    full_by_loss: Option<u64>,
     probed_from: f64,
     ceiling: Option<u64>,
+    lowered_at: Option<Instant>,
+    /// Samples of packets sent before this much was delivered are ignored.
+    lump: u64,
     settled_rtt: f64,
     undo: Option<(u64, Peak)>,
 }
@@ -118,8 +126,12 @@ impl Congestion {
             full: false,
             full_rate: 0.0,
             full_rounds: 0,
+            slow_since: None,
+            full_by_loss: None,
             probed_from: 0.0,
             ceiling: None,
+            lowered_at: None,
+            lump: 0,
             settled_rtt: f64::INFINITY,
             undo: None,
         }
@@ -205,6 +217,9 @@ impl Congestion {
         self.delivered += bytes;
         self.round.delivered += bytes;
         self.delivered_at = Some(now);
+        if flight.delivered < self.lump {
+            return;
+        }
         if self.sample.as_ref().is_none_or(|sample| flight.delivered >= sample.delivered) {
             self.sample = Some(Sample {
                 delivered: flight.delivered,
@@ -216,10 +231,20 @@ impl Congestion {
         }
     }
 
-    /// A packet counts as lost.
-    pub(crate) fn lost(&mut self, bytes: u64) {
-        self.in_flight = self.in_flight.saturating_sub(bytes);
+    /// A packet counts as lost. `counted`: it was still counted as in flight.
+    pub(crate) fn lost(&mut self, sent: Instant, bytes: u64, counted: bool) {
+        if counted {
+            self.in_flight = self.in_flight.saturating_sub(bytes);
+        }
+        if self.lowered_at.is_some_and(|at| sent <= at) {
+            // What was in flight when the ceiling was lowered says nothing new.
+            return;
+        }
         self.round.lost += bytes;
+        if self.phase == Phase::Startup && self.round.lost > (self.window / 16).max(16 * PACKET) {
+            self.full = true;
+            self.full_by_loss = Some(self.round.lost);
+        }
     }
 
     /// A packet is no longer waited for, though nothing is known of its fate.
@@ -227,9 +252,27 @@ impl Congestion {
         self.in_flight = self.in_flight.saturating_sub(bytes);
     }
 
+    /// Much that had arrived before is only now acknowledged, so rates measured over this moment are wrong.
+    pub(crate) fn lump(&mut self) {
+        self.lump = self.delivered;
+        self.sample = None;
+    }
+
     /// A packet that was thought lost was only late.
     pub(crate) fn not_lost(&mut self, bytes: u64) {
         self.round.lost = self.round.lost.saturating_sub(bytes);
+        if let Some(lost) = self.full_by_loss {
+            let left = lost.saturating_sub(bytes);
+            self.full_by_loss = Some(left);
+            if left < 8 * PACKET {
+                self.full_by_loss = None;
+                self.ceiling = None;
+                self.lowered_at = None;
+                self.full = false;
+                self.full_rounds = 0;
+                self.phase = Phase::Startup;
+            }
+        }
         if let Some((window, bandwidth)) = self.undo.take() {
             self.window = self.window.max(window);
             self.bandwidth.raise(&bandwidth);
@@ -254,11 +297,16 @@ impl Congestion {
             self.round.least_rtt = self.round.least_rtt.min(measured);
             self.round.samples += 1;
             self.settled_rtt = self.settled_rtt.min(measured);
+            self.watch_delay(now, rtt, measured);
         }
         if self.delivered > self.limited_until {
             self.limited_until = 0;
         }
-        let Some(sample) = self.sample.take() else { return };
+        let Some(sample) = self.sample.take() else {
+            self.advance(now, rtt);
+            self.grow(acked, rtt);
+            return;
+        };
         self.round.limited |= sample.limited;
         let minimum = rtt.minimum().unwrap_or(0.0);
         if let Some(rate) = sample.rate(self.delivered, minimum)
@@ -267,7 +315,7 @@ impl Congestion {
             self.bandwidth.update(self.round.number, rate);
         }
         if sample.delivered >= self.round.ends_at {
-            self.end_round(rtt);
+            self.end_round(now, rtt);
         }
         self.advance(now, rtt);
         self.grow(acked, rtt);
@@ -279,7 +327,7 @@ impl Congestion {
         (product as u64).max(LEAST_WINDOW)
     }
 
-    fn end_round(&mut self, rtt: &Rtt) {
+    fn end_round(&mut self, now: Instant, rtt: &Rtt) {
         let next = Round::new(self.round.number + 1, self.delivered);
         let round = std::mem::replace(&mut self.round, next);
         self.round.peak_flight = self.in_flight;
@@ -289,7 +337,8 @@ impl Congestion {
             let floor = self.product(rtt, 0.6);
             let base = self.ceiling.unwrap_or(u64::MAX).min(round.peak_flight);
             self.ceiling = Some((base / 20 * 17).max(floor));
-        } else if let Some(ceiling) = self.ceiling {
+            self.lowered_at = Some(now);
+        } else if let Some(ceiling) = self.ceiling.filter(|ceiling| round.peak_flight > ceiling / 10 * 9) {
             let grown = ceiling + (ceiling / 32).max(2 * PACKET);
             self.ceiling = (grown < self.product(rtt, 2.5)).then_some(grown);
         }
@@ -314,15 +363,37 @@ impl Congestion {
             return;
         }
         self.full_rounds += 1;
-        let slower = round.samples >= 4 && round.least_rtt > rtt.minimum().unwrap_or(0.0) * 1.25 + 0.004;
+        let slower = round.samples >= 4 && round.least_rtt > rtt.minimum().unwrap_or(0.0) * 1.125 + 0.004;
         self.full = self.full_rounds >= 3 || slower;
+    }
+
+    /// Ends startup when every packet has taken longer for a quarter of a round trip: a queue grows.
+    fn watch_delay(&mut self, now: Instant, rtt: &Rtt, measured: f64) {
+        let minimum = rtt.minimum().unwrap_or(0.0);
+        if measured <= minimum * 1.125 + 0.004 {
+            self.slow_since = None;
+            return;
+        }
+        let (since, count) = self.slow_since.get_or_insert((now, 0));
+        *count += 1;
+        let lasting = now.saturating_duration_since(*since).as_secs_f64() > minimum / 4.0;
+        if self.phase == Phase::Startup && lasting && *count >= 8 {
+            self.full = true;
+        }
     }
 
     fn advance(&mut self, now: Instant, rtt: &mut Rtt) {
         match self.phase {
-            Phase::Startup if self.full => self.phase = Phase::Drain,
+            Phase::Startup if self.full => {
+                self.phase = Phase::Drain;
+                if self.full_by_loss.is_some() {
+                    self.ceiling = Some(self.product(rtt, 1.5));
+                    self.lowered_at = Some(now);
+                }
+            }
             Phase::Drain if self.in_flight <= self.product(rtt, 1.0) => {
                 // Not the part that slows down: the queue has just been emptied.
+                self.full_by_loss = None;
                 let part = 2 + (self.delivered / PACKET % 6) as usize;
                 self.phase = Phase::Cruise { part, since: now };
                 self.probed_from = self.bandwidth.get();
@@ -394,7 +465,7 @@ impl Congestion {
             Phase::Startup => {
                 // Beyond the initial window, room grows only where it is used.
                 let used = self.in_flight + acked + self.window / 4 >= self.window;
-                let wanted = self.product(rtt, STARTUP_GAIN).max(self.initial * 2);
+                let wanted = self.product(rtt, STARTUP_WINDOW_GAIN).max(self.initial * 2);
                 if used && self.window < wanted { grown } else { self.window }
             }
             Phase::Drain | Phase::Cruise { .. } => {
@@ -409,3 +480,10 @@ impl Congestion {
 
 #[cfg(test)]
 mod tests;
+
+#[cfg(test)]
+impl Congestion {
+    pub(crate) fn describe(&self) -> String {
+        format!("{:?} ceiling {:?} full {} {} limited {}", match self.phase { Phase::Cruise { part, .. } => format!("Cruise{part}"), p => format!("{p:?}").chars().take(7).collect() }, self.ceiling.map(|c| c / PACKET), self.full, self.full_rounds, self.limited_until)
+    }
+}

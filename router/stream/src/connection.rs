@@ -27,6 +27,8 @@ const JAVA_WINDOW: u32 = 128;
 /// What i2pd says when a packet was too far ahead and dropped; it does not tell when that is over.
 const OVERFLOWS: [u16; 3] = [60_000, 65_534, 65_535];
 const OVERFLOW_WINDOW: u32 = 256;
+/// A little less than what i2pd keeps beyond a gap.
+const I2PD_WINDOW: u32 = 1400;
 
 /// Who we are: the destination, its hash and its signing key.
 pub(crate) struct Keys {
@@ -265,7 +267,8 @@ impl Connection {
     pub(crate) fn delay_requested(&mut self, now: Instant, delay: u16, path: &mut Path) {
         let span = self.send.span();
         if OVERFLOWS.contains(&delay) {
-            path.lower_peer_window(now, (span / 2).max(OVERFLOW_WINDOW));
+            let kept = if span > I2PD_WINDOW { I2PD_WINDOW } else { (span - span / 4).max(OVERFLOW_WINDOW) };
+            path.lower_peer_window(now, kept);
             if self.choked != Choked::Told {
                 let pause = path.rtt.probe_timeout(Duration::from_secs(1)) / 2;
                 self.choked = Choked::Until(now + pause);
@@ -294,9 +297,20 @@ impl Connection {
     }
 
     /// Processes the acknowledgement fields of a packet.
-    pub(crate) fn acknowledge(&mut self, now: Instant, through: u32, nacks: &[u32], path: &mut Path) -> bool {
+    pub(crate) fn acknowledge(
+        &mut self,
+        now: Instant,
+        through: u32,
+        nacks: &[u32],
+        config: &Config,
+        path: &mut Path,
+    ) -> bool {
+        let span = self.send.span();
+        let first = self.send.base();
         let progress = self.send.acknowledge(now, through, nacks, path);
         if progress.packets > 0 {
+            let proved = if self.send.base() == first { through.saturating_sub(first) } else { 0 };
+            path.note_progress(span, progress.packets, proved, config);
             self.probes = 0;
             self.probe_at = None;
             self.rearm(now, path);

@@ -400,3 +400,10 @@ impl Host {
 
 #[cfg(test)]
 mod tests;
+
+#[cfg(test)]
+impl Host {
+    pub(crate) fn phase(&self, id: ConnectionId) -> String {
+        self.connections.get(&id.0).map_or(String::new(), |c| self.paths[c.path].congestion.describe())
+    }
+}

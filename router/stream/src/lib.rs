@@ -16,6 +16,8 @@ mod path;
 mod recv;
 mod rtt;
 mod send;
+#[cfg(test)]
+mod testing;
 mod transient;
 
 pub use config::{Config, MTU_DEFAULT, MTU_MIN, MTU_RATCHET};

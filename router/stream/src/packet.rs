@@ -64,7 +64,7 @@ impl Header<'_> {
         payload: &[u8],
         key: &SigningKey,
     ) -> Vec<u8> {
-        let from = from.map(Destination::bytes);
+        let from = from.map(|from| from.bytes().as_ref());
         let mut flags = flag::SIGNATURE_INCLUDED;
         let mut options = self.delay_length() + SIGNATURE;
         if let Some(from) = from {

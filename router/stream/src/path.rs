@@ -13,6 +13,8 @@ use crate::rtt::Rtt;
 /// The largest burst to a peer of which nothing is known, in packets.
 const LEAST_BURST: u64 = 10;
 
+/// Packets beyond a gap that an unknown peer is trusted to keep: i2pd drops them from 1536 on.
+const USUAL_WINDOW: u32 = 1500;
 /// How long a peer's small buffer is remembered.
 const FORGET: Duration = Duration::from_secs(1200);
 
@@ -38,6 +40,8 @@ pub(crate) struct Path {
     /// How far beyond a gap the peer is known to keep packets; lowered when it chokes.
     pub(crate) peer_window: u32,
     lowered_at: Option<Instant>,
+    /// Packets acknowledged since the last loss.
+    clean: u32,
 }
 
 /// Whether a path may send a packet now.
@@ -61,8 +65,9 @@ impl Path {
             incoming: 0,
             last_heard: None,
             last_used: now,
-            peer_window: config.max_window,
+            peer_window: USUAL_WINDOW.min(config.max_window),
             lowered_at: None,
+            clean: 0,
         }
     }
 
@@ -85,6 +90,26 @@ impl Path {
         self.lowered_at = Some(now);
     }
 
+    /// Some packet was lost.
+    pub(crate) fn note_loss(&mut self) {
+        self.clean = 0;
+    }
+
+    /// Of `span` packets that were out on one connection, `packets` were acknowledged; `proved` were kept by
+    /// the peer beyond a gap. A peer that has shown that it keeps what it is sent may be sent more.
+    pub(crate) fn note_progress(&mut self, span: u32, packets: u32, proved: u32, config: &Config) {
+        self.clean = self.clean.saturating_add(packets);
+        let used = self.peer_window - self.peer_window / 8;
+        if self.lowered_at.is_none()
+            && span >= used
+            && (proved >= used || self.clean >= self.peer_window)
+            && self.peer_window < config.max_window
+        {
+            self.peer_window = (self.peer_window + self.peer_window / 2).min(config.max_window);
+            self.clean = 0;
+        }
+    }
+
     /// Whether no connection uses it.
     pub(crate) fn is_unused(&self) -> bool {
         self.connections == 0
@@ -95,7 +120,7 @@ impl Path {
         self.last_used = now;
         if self.lowered_at.is_some_and(|at| now.saturating_duration_since(at) > FORGET) {
             self.lowered_at = None;
-            self.peer_window = config.max_window;
+            self.peer_window = USUAL_WINDOW.min(config.max_window);
         }
     }
 

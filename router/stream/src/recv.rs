@@ -85,11 +85,6 @@ impl Receiver {
         }
     }
 
-    /// Whether anything has been received in order, at least the SYN.
-    pub(crate) fn started(&self) -> bool {
-        self.next > 0
-    }
-
     /// Whether the peer's CLOSE and all before it has arrived.
     pub(crate) fn finished(&self) -> bool {
         self.finished

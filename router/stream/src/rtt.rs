@@ -57,10 +57,6 @@ impl Rtt {
         self.smoothed
     }
 
-    pub(crate) fn deviation(&self) -> f64 {
-        self.deviation
-    }
-
     /// The least seen of late, in seconds.
     pub(crate) fn minimum(&self) -> Option<f64> {
         self.smoothed.map(|_| self.minimum)
@@ -100,7 +96,7 @@ impl Rtt {
     pub(crate) fn reordering(&self) -> f64 {
         let smoothed = self.smoothed.unwrap_or(1.0);
         let seen = self.late[0].max(self.late[1]) * 1.25;
-        seen.max(smoothed / 8.0).max(0.004).min(smoothed.max(0.4))
+        seen.max(smoothed / 4.0).max(0.01).min(smoothed.max(0.4))
     }
 
     /// How long to wait for any acknowledgement before the path is probed.

@@ -27,6 +27,8 @@ pub(crate) enum Body {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     InFlight,
+    /// Too old to be in flight, but neither reported missing nor acknowledged: a report names 255 gaps at most.
+    Unknown,
     /// To be sent again.
     Lost,
     Acknowledged,
@@ -45,11 +47,22 @@ struct Sent {
     flight: Flight,
 }
 
+/// The latest transmission that an acknowledgement reports, how long it took, and whether it was the only one
+/// of its packet.
+#[derive(Clone, Copy)]
+struct Newest {
+    order: u64,
+    age: f64,
+    once: bool,
+}
+
 /// What an acknowledgement has changed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Progress {
     pub(crate) packets: u32,
     pub(crate) bytes: u64,
+    /// Bytes that must have arrived earlier, and could not be acknowledged before gaps were filled.
+    late: u64,
     /// It acknowledges what was never sent.
     pub(crate) absurd: bool,
 }
@@ -68,8 +81,6 @@ pub(crate) struct SendQueue {
     /// The lowest sequence number not acknowledged; `packets[i]` has number `base + i`.
     base: u32,
     packets: VecDeque<Sent>,
-    /// One past the highest sequence number that any acknowledgement has covered.
-    covered: u32,
     lost: BTreeSet<u32>,
     next_order: u64,
     /// The latest transmission known to have arrived, and how long that took (seconds).
@@ -86,7 +97,6 @@ impl SendQueue {
             buffer: Buffer::default(),
             base: 0,
             packets: VecDeque::new(),
-            covered: 0,
             lost: BTreeSet::new(),
             next_order: 1,
             newest_order: 0,
@@ -184,8 +194,9 @@ impl SendQueue {
             return progress;
         }
         let mut nacks = nacks.iter().copied().skip_while(|&nack| nack < self.base).peekable();
-        let mut newest: Option<(u64, f64)> = None;
+        let mut newest: Option<Newest> = None;
         let count = (through - self.base) as usize + 1;
+        let usual = path.rtt.smoothed().unwrap_or(f64::MAX).max(self.newest_rtt) + path.rtt.reordering();
         for (sequence, packet) in (self.base..).zip(self.packets.iter_mut()).take(count) {
             while nacks.next_if(|&nack| nack < sequence).is_some() {}
             let missing = nacks.next_if_eq(&sequence).is_some();
@@ -211,8 +222,8 @@ impl SendQueue {
                 if soon || packet.sends == 1 {
                     path.rtt.overtaken(now, age - self.newest_rtt);
                 }
-            } else if newest.is_none_or(|(order, _)| packet.order > order) && packet.sends == 1 {
-                newest = Some((packet.order, age));
+            } else if newest.is_none_or(|newest| packet.order > newest.order) {
+                newest = Some(Newest { order: packet.order, age, once: packet.sends == 1 });
             }
             let counted = packet.state == State::InFlight;
             path.congestion.delivered(now, packet.sent, packet.flight, packet.size, counted);
@@ -220,22 +231,24 @@ impl SendQueue {
             packet.body = Body::Data(Bytes::new());
             progress.packets += 1;
             progress.bytes += packet.size;
+            progress.late += if age > usual { packet.size } else { 0 };
         }
-        self.finish(now, through, newest, path, progress);
+        self.finish(now, newest, path, progress);
         progress
     }
 
     fn finish(
         &mut self,
         now: Instant,
-        through: u32,
-        newest: Option<(u64, f64)>,
+        newest: Option<Newest>,
         path: &mut Path,
         progress: Progress,
     ) {
-        self.covered = self.covered.max(through + 1);
-        if let Some((order, rtt)) = newest {
-            self.newest_order = order;
+        let measured = newest.filter(|newest| newest.once).map(|newest| newest.age);
+        if let Some(newest) = newest {
+            self.newest_order = newest.order;
+        }
+        if let Some(rtt) = measured {
             self.newest_rtt = rtt;
             path.rtt.sample(now, rtt);
         }
@@ -246,7 +259,9 @@ impl SendQueue {
         if self.packets.is_empty() {
             self.packets.shrink_to(64);
         }
-        let measured = newest.map(|(_, rtt)| rtt);
+        if progress.late > 0 && progress.late >= progress.bytes / 4 {
+            path.congestion.lump();
+        }
         path.congestion.acknowledged(now, &mut path.rtt, progress.bytes, measured);
         self.detect_lost(now, path);
     }
@@ -255,17 +270,23 @@ impl SendQueue {
     pub(crate) fn detect_lost(&mut self, now: Instant, path: &mut Path) {
         self.loss_at = None;
         let patience = path.rtt.smoothed().unwrap_or(1.0).max(self.newest_rtt) + path.rtt.reordering();
-        let count = self.covered.saturating_sub(self.base) as usize;
-        for (sequence, packet) in (self.base..).zip(self.packets.iter_mut()).take(count) {
-            if packet.state != State::InFlight || packet.nacks == 0 || packet.order >= self.newest_order {
+        let usual = Duration::from_secs_f64(patience);
+        // One report alone may be stale.
+        let longer = usual * 5 / 4;
+        for (sequence, packet) in (self.base..).zip(self.packets.iter_mut()) {
+            let counted = packet.state == State::InFlight;
+            let open = counted || packet.state == State::Unknown && packet.nacks > 0;
+            if !open || packet.order >= self.newest_order {
                 continue;
             }
-            // One report alone may be stale.
-            let patience = if packet.nacks == 1 { patience * 1.25 } else { patience };
-            let due = packet.sent + Duration::from_secs_f64(patience);
-            if due <= now {
+            let due = packet.sent + if packet.nacks >= 2 { usual } else { longer };
+            if due <= now && packet.nacks == 0 {
+                packet.state = State::Unknown;
+                path.congestion.forget(packet.size);
+            } else if due <= now {
                 packet.state = State::Lost;
-                path.congestion.lost(packet.size);
+                path.note_loss();
+                path.congestion.lost(packet.sent, packet.size, counted);
                 self.lost.insert(sequence);
             } else {
                 self.loss_at = Some(self.loss_at.map_or(due, |at| at.min(due)));
@@ -278,25 +299,27 @@ impl SendQueue {
         let last = self.packets.iter().rposition(|packet| packet.state != State::Acknowledged);
         let Some(last) = last else { return 0 };
         // The first packet never is an acknowledged one.
-        let mut probes = 0;
         for index in [0, last] {
-            if let Some(packet) = self.packets.get_mut(index) {
-                if packet.state == State::InFlight {
-                    path.congestion.forget(packet.size);
-                    packet.state = State::Lost;
-                }
-                probes += u8::from(self.lost.insert(self.base.saturating_add(index as u32)) || index == 0);
+            let Some(packet) = self.packets.get_mut(index) else { continue };
+            if packet.state == State::InFlight {
+                path.congestion.forget(packet.size);
+                packet.state = State::Lost;
             }
+            self.lost.insert(self.base.saturating_add(index as u32));
         }
-        if last == 0 { 1 } else { probes.max(1) }
+        if last == 0 { 1 } else { 2 }
     }
 
     /// Prepares all that was sent longer than `age` ago to be sent again.
     pub(crate) fn give_up_older(&mut self, now: Instant, age: Duration, path: &mut Path) {
         for (sequence, packet) in (self.base..).zip(self.packets.iter_mut()) {
-            if packet.state == State::InFlight && now.saturating_duration_since(packet.sent) >= age {
+            let counted = packet.state == State::InFlight;
+            let open = counted || packet.state == State::Unknown;
+            if open && now.saturating_duration_since(packet.sent) >= age {
                 packet.state = State::Lost;
-                path.congestion.forget(packet.size);
+                if counted {
+                    path.congestion.forget(packet.size);
+                }
                 self.lost.insert(sequence);
             }
         }

@@ -22,6 +22,7 @@ mod testing;
 
 pub use admit::Admission;
 pub use build::{Answer, Build, Built, Decision, Request, Responder};
+pub use endpoint::Reassembly;
 pub use filter::IvFilter;
 pub use hop::{Hop, InboundGateway, OutboundEndpoint, Participant, Place};
 pub use own::{Inbound, Outbound, OwnHop};

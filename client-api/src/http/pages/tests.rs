@@ -2,8 +2,8 @@ use proptest::prelude::*;
 
 use super::*;
 
-fn failed(failure: Failure) -> StatusCode {
-    Page::failure("name.i2p", &failure).reply().status()
+fn failed(failure: &Failure) -> StatusCode {
+    Page::failure("name.i2p", failure).reply().status()
 }
 
 #[test]
@@ -18,12 +18,12 @@ fn statuses_say_whose_fault_it_is() {
         (ConnectError::Incompatible("old keys".into()), 502),
     ];
     for (error, status) in cases {
-        assert_eq!(failed(Failure::Connect(error)).as_u16(), status);
+        assert_eq!(failed(&Failure::Connect(error)).as_u16(), status);
     }
-    assert_eq!(failed(Failure::Silent).as_u16(), 504);
-    assert_eq!(failed(Failure::Name(NameError::NotI2p("x".into()))).as_u16(), 403);
-    assert_eq!(failed(Failure::Name(NameError::Unknown("x.i2p".into()))).as_u16(), 502);
-    assert_eq!(failed(Failure::Name(NameError::Encrypted)).as_u16(), 501);
+    assert_eq!(failed(&Failure::Silent).as_u16(), 504);
+    assert_eq!(failed(&Failure::Name(NameError::NotI2p("x".into()))).as_u16(), 403);
+    assert_eq!(failed(&Failure::Name(NameError::Unknown("x.i2p".into()))).as_u16(), 502);
+    assert_eq!(failed(&Failure::Name(NameError::Encrypted)).as_u16(), 501);
 }
 
 #[test]

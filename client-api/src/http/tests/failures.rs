@@ -94,7 +94,7 @@ async fn a_response_that_breaks_in_the_middle_is_not_made_whole() {
 async fn endless_headers_are_refused() {
     let world = world();
     let mut client = world.ask("GET http://name.i2p/ HTTP/1.1\r\nX-Long: ").await;
-    let piece = [b'x'; 64 * 1024];
+    let piece = vec![b'x'; 64 * 1024];
     let mut sent = 0usize;
     while sent < 1 << 30 && client.write_all(&piece).await.is_ok() {
         sent += piece.len();
@@ -113,7 +113,7 @@ async fn endless_headers_of_a_site_are_an_error() {
     let mut stream = world.accept().await;
     head(&mut stream).await;
     stream.write_all(b"HTTP/1.1 200 OK\r\nX-Long: ").await.unwrap();
-    while stream.write_all(&[b'x'; 16 * 1024]).await.is_ok() {
+    while stream.write_all(&vec![b'x'; 16 * 1024]).await.is_ok() {
         tokio::task::yield_now().await;
     }
     assert!(head(&mut client).await.starts_with("HTTP/1.1 502 "));

@@ -98,8 +98,8 @@ fn socks_4_refusals() {
 #[test]
 fn endless_requests_are_refused() {
     let head = [4, 1, 0, 80, 0, 0, 0, 1];
-    let user = [&head[..], &[b'x'; 100_000]].concat();
-    let host = [&head[..], &[0], &[b'x'; 100_000]].concat();
+    let user = [&head[..], &vec![b'x'; 100_000]].concat();
+    let host = [&head[..], &[0], &vec![b'x'; 100_000]].concat();
     for input in [user, host] {
         let (mut negotiation, mut buffer) = (Negotiation::default(), BytesMut::new());
         let refused = input.chunks(64).any(|piece| {

@@ -54,7 +54,7 @@ fn both_roles_make_what_java_makes() {
     assert_eq!(tag, SendTags::new(&sent.reply_seed()).next().unwrap().tag);
     let mut sealed = Vec::new();
     let key = ephemeral(&vector["bob_ephemeral_private"], &reply[8..40]);
-    let at_bob = received.seal_reply(&tag, key, &copy[payload], &mut sealed).unwrap();
+    let at_bob = received.seal_reply(tag, key, &copy[payload], &mut sealed).unwrap();
     assert_eq!(sealed, reply);
 
     for split in [at_alice, at_bob] {
@@ -80,7 +80,7 @@ fn one_new_session_may_have_several_replies() {
     for answer in [&b"first"[..], b"", b"third"] {
         let mut reply = Vec::new();
         let tag = tags.next().unwrap().tag;
-        let at_bob = received.seal_reply(&tag, Ephemeral::generate(&mut rng), answer, &mut reply).unwrap();
+        let at_bob = received.seal_reply(tag, Ephemeral::generate(&mut rng), answer, &mut reply).unwrap();
         assert_eq!(reply.len(), answer.len() + REPLY_OVERHEAD);
         let (at_alice, payload) = sent.open_reply(&alice, &mut reply).unwrap();
         assert_eq!(&reply[payload], answer);
@@ -151,7 +151,11 @@ fn the_top_bits_of_an_encoded_key_do_not_matter() {
 fn a_key_of_small_order_is_refused() {
     let bob = secret(&java("ratchet_session")["bob_static_private"]);
     // The representative of 0 stands for the key 0.
-    assert!(matches!(accept(&bob, &mut [0; 200]), Err(Error::Peer(CryptoError::BadKey | CryptoError::Authentication))));
-    let sealed = Sent::seal(&bob, &PublicKey([0; 32]), Ephemeral::generate(&mut rng(3)), &[], &mut Vec::new());
+    assert!(matches!(
+        accept(&bob, &mut [0; 200]),
+        Err(Error::Peer(CryptoError::BadKey | CryptoError::Authentication))
+    ));
+    let sealed =
+        Sent::seal(&bob, &PublicKey([0; 32]), Ephemeral::generate(&mut rng(3)), &[], &mut Vec::new());
     assert!(matches!(sealed, Err(Error::Peer(CryptoError::BadKey))));
 }

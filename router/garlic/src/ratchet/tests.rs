@@ -32,7 +32,9 @@ fn next_key_in(message: &[u8], entry: &Entry) -> NextKey {
     assert_eq!(message[..8], entry.tag);
     let mut sealed = message[8..].to_vec();
     let plain = aead::Key::new(&entry.key).open(u64::from(entry.number), &entry.tag, &mut sealed).unwrap();
-    let [next_key] = payload::read(BytesMut::from(&*plain)).unwrap().next_keys[..] else { panic!("one next key") };
+    let [next_key] = payload::read(BytesMut::from(&*plain)).unwrap().next_keys[..] else {
+        panic!("one next key")
+    };
     next_key
 }
 
@@ -77,10 +79,8 @@ fn three_steps_of_next_keys_are_javas() {
         assert_eq!(alice.tags.next_root(), &array::<32>(&part["next_root_key"]));
         let newest = bob.sets.last_mut().unwrap();
         assert_eq!((newest.id, newest.tags.next_root()), (alice.id, alice.tags.next_root()));
-        let mut tags = SendTags::new(&Seed {
-            root: array(&part["root_key"]),
-            data: array(&part["tag_set_key"]),
-        });
+        let mut tags =
+            SendTags::new(&Seed { root: array(&part["root_key"]), data: array(&part["tag_set_key"]) });
         for number in 0..3_u16 {
             let entry = tags.next().unwrap();
             assert_eq!(entry.tag, array(&part[format!("tag_{number}")]));

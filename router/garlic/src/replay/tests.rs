@@ -4,9 +4,14 @@ use crate::testing::{Clock, rng};
 #[test]
 fn dates_pass_from_five_minutes_ago_to_two_ahead() {
     let now = Date::from_seconds(1_000_000);
-    for (seconds, passes) in
-        [(999_699, false), (999_700, true), (1_000_000, true), (1_000_120, true), (1_000_121, false), (0, false)]
-    {
+    for (seconds, passes) in [
+        (999_699, false),
+        (999_700, true),
+        (1_000_000, true),
+        (1_000_120, true),
+        (1_000_121, false),
+        (0, false),
+    ] {
         assert_eq!(is_recent(now, seconds), passes, "{seconds}");
     }
     assert!(!is_recent(now, u32::MAX));

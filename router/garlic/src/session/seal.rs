@@ -6,7 +6,7 @@ use allium_wire::Now;
 use allium_wire::garlic::BLOCK_HEADER;
 use bytes::{BufMut, BytesMut};
 
-use super::{Choice, Common, Content, FRESH, INITIATIONS, Initiation, REPLIES, Session};
+use super::{Choice, Common, Content, FRESH, INITIATIONS, Initiation, REPLIES, STALE_INITIATION, Session};
 use crate::Error;
 use crate::new_session::{self, Ephemeral, Sent, Split};
 use crate::payload;
@@ -42,12 +42,25 @@ impl Session {
     }
 
     /// Sends what is due though there are no cloves for it. False if there was nothing to say after all.
-    pub(crate) fn transmit(&mut self, common: &mut Common, now: Now, out: &mut BytesMut) -> Result<bool, Error> {
+    pub(crate) fn transmit(
+        &mut self,
+        common: &mut Common,
+        now: Now,
+        out: &mut BytesMut,
+    ) -> Result<bool, Error> {
         let nothing = Content::default();
         if self.answer_due.is_some_and(|due| due <= now.instant) {
             self.answer_due = None;
-            if !matches!(self.choose(now.instant), Choice::New) {
-                return self.seal(common, now, &nothing, out).map(|()| true);
+            match self.choose(now.instant) {
+                Choice::New => (),
+                Choice::Reply(last) => {
+                    // To the first that has no reply: of many, the sender may have let go of the later ones.
+                    let first = self.responses.iter().position(|response| response.tags.used() == 0);
+                    return self.seal_reply(common, now, first.unwrap_or(last), &nothing, out).map(|()| true);
+                }
+                Choice::Existing(place) => {
+                    return self.seal_existing(common, now, place, &nothing, out).map(|()| true);
+                }
             }
         }
         let is_due = |ratchet: &Ratchet| ratchet.reply_due.is_some_and(|due| due <= now.instant);
@@ -126,11 +139,15 @@ impl Session {
         append(out, &message);
         let serial = self.next_serial();
         let lookahead = Lookahead { least: REPLIES, most: REPLIES };
-        let replies = ReceiveTags::new(&sent.reply_seed(), lookahead, &mut common.table.of(self.slot, serial));
+        let replies =
+            ReceiveTags::new(&sent.reply_seed(), lookahead, &mut common.table.of(self.slot, serial));
         let token = content.confirm;
         self.initiations.push_back(Initiation { sent, at: now.instant, serial, replies, token });
         if self.initiations.len() > INITIATIONS {
-            self.drop_initiation(common);
+            let first = self.initiations.front().map(|initiation| initiation.at);
+            let is_stale =
+                first.is_some_and(|at| now.instant.saturating_duration_since(at) >= STALE_INITIATION);
+            self.drop_initiation(common, if is_stale { 0 } else { INITIATIONS / 2 });
         }
         Ok(())
     }
@@ -148,7 +165,7 @@ impl Session {
         let Some(entry) = response.tags.next() else { return Err(Error::Exhausted) };
         let mut message = Vec::with_capacity(payload.len() + new_session::REPLY_OVERHEAD);
         let ephemeral = Ephemeral::generate(&mut common.rng);
-        let split = response.received.seal_reply(&entry.tag, ephemeral, &payload, &mut message)?;
+        let split = response.received.seal_reply(entry.tag, ephemeral, &payload, &mut message)?;
         append(out, &message);
         let place = self.add_ratchet(common, now, &split, false);
         self.ratchets[place].reply_token = content.confirm;
@@ -157,10 +174,17 @@ impl Session {
     }
 
     /// Adds the ratchet of a handshake; the result is its place.
-    pub(super) fn add_ratchet(&mut self, common: &mut Common, now: Now, split: &Split, initiated: bool) -> usize {
+    pub(super) fn add_ratchet(
+        &mut self,
+        common: &mut Common,
+        now: Now,
+        split: &Split,
+        initiated: bool,
+    ) -> usize {
         let serial = self.next_serial();
         let mut listen = common.table.of(self.slot, serial);
-        let make = |seed: &Seed| Set::new(seed, serial, 0, Lookahead { least: FRESH, most: WIDE }, &mut listen);
+        let make =
+            |seed: &Seed| Set::new(seed, serial, 0, Lookahead { least: FRESH, most: WIDE }, &mut listen);
         self.ratchets.push(Ratchet::new(now.instant, split, initiated, make));
         self.ratchets.len() - 1
     }

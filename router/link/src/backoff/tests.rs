@@ -55,3 +55,9 @@ fn memory_is_bounded() {
         }
     }
 }
+
+#[test]
+fn a_hold_for_good_is_a_hold() {
+    let (peer, now) = (RouterHash([1; 32]), instant());
+    assert!(backoff(1).hold_off(peer, now, Duration::MAX) > now + Duration::from_hours(24));
+}

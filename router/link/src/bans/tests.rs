@@ -59,3 +59,10 @@ fn memory_is_bounded() {
         }
     }
 }
+
+#[test]
+fn a_ban_for_good_is_a_ban() {
+    let mut bans = Bans::new(1);
+    bans.ban_router(RouterHash([1; 32]), instant(), Duration::MAX);
+    assert!(bans.router(&RouterHash([1; 32]), instant() + Duration::from_hours(24)).is_some());
+}

@@ -39,7 +39,8 @@ impl fmt::Debug for Initiator {
 }
 
 impl Initiator {
-    /// Begins a handshake over a connection that stands; `info` is our RouterInfo as signed, which must name our static key.
+    /// Begins a handshake over a connection that stands; `info` is our RouterInfo as signed,
+    /// which must name our static key.
     ///
     /// # Errors
     /// [`Error::BadKey`] where the peer's static key is of small order, [`Error::Oversize`] where our RouterInfo

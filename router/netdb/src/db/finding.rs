@@ -13,6 +13,7 @@ use crate::key::{closest, routing_key};
 use crate::limits::{MESSAGE_LIFE, READ_PEERS};
 use crate::lookup::{Lookup, Purpose, Sought, State, Try, Via};
 use crate::profile::Observation;
+use crate::store::Known;
 
 /// How long it is remembered that floodfills do not have a LeaseSet.
 const ABSENT_LEASE_SET: Duration = Duration::from_secs(4);
@@ -24,6 +25,9 @@ const MAX_ABSENT: usize = 1024;
 const MAX_WAITERS: usize = 256;
 /// Known routers that an exploration asks not to be told of.
 const EXPLORE_EXCLUDED: usize = 16;
+
+/// With fewer floodfills known, explorations look for them half of the time.
+const FEW_FLOODFILLS: usize = 100;
 
 /// Who is asked next.
 enum Next {
@@ -105,7 +109,11 @@ impl NetDb {
             return;
         }
         let key = self.rng.array();
-        if let Some(id) = self.start_lookup(now, key, Sought::Unknown, None, Purpose::Explore) {
+        // Explorations are answered with other routers only; floodfills are named in answers to questions.
+        let few = self.floodfills(now.date).count() < FEW_FLOODFILLS;
+        let floodfills = self.rng.chance(if few { 0.5 } else { 0.1 });
+        if let Some(id) = self.start_lookup(now, key, Sought::Unknown, None, Purpose::Explore { floodfills })
+        {
             self.drive_lookup(now, id);
         }
     }
@@ -115,10 +123,11 @@ impl NetDb {
         let Some(mut lookup) = self.lookups.remove(&id) else { return };
         self.mark_late(now, &mut lookup);
         let mut nobody_left = lookup.tries.len() >= lookup.most_tries();
-        while now.instant < lookup.ends && lookup.may_ask_more() {
+        let held = lookup.hold.filter(|at| *at > now.instant);
+        while held.is_none() && now.instant < lookup.ends && lookup.may_ask_more() {
             match self.next_to_ask(now, &lookup) {
-                Next::Ask(floodfill, way) => self.ask(now, id, &mut lookup, &floodfill, &way),
-                Next::NoPath => break,
+                Next::Ask(floodfill, way) if self.ask(now, id, &mut lookup, &floodfill, &way) => {}
+                Next::Ask(..) | Next::NoPath => break,
                 Next::Nobody => {
                     nobody_left = true;
                     break;
@@ -128,7 +137,8 @@ impl NetDb {
         let late = lookup.gives_up().filter(|at| *at > now.instant);
         let idle = nobody_left && late.is_none() && lookup.waiting() == 0 && lookup.children == 0;
         let over = idle || now.instant >= lookup.ends;
-        lookup.wake = lookup.deadline(late.filter(|_| nobody_left && lookup.children == 0));
+        let late = late.filter(|_| nobody_left && lookup.children == 0);
+        lookup.wake = lookup.deadline(late.into_iter().chain(held));
         self.lookups.insert(id, lookup);
         if over {
             self.end_lookup(now, id, None);
@@ -170,7 +180,7 @@ impl NetDb {
         let first = lookup.first.iter().filter(|hash| open(hash)).find_map(|hash| {
             let referred = || self.scopes.get(&lookup.client)?.referrals.router(hash);
             let info = self.routers.get(hash).or_else(referred)?;
-            self.is_usable(hash, info, now.date).then_some(info)
+            self.is_usable(&Known::from(Arc::clone(info)), now.date).then_some(info)
         });
         if must_tunnel && !has_path {
             let any = self.closest_floodfill(&lookup.key, lookup.client, now.date, |info| open(&info.hash()));
@@ -179,7 +189,8 @@ impl NetDb {
         if let Some((info, way)) = first.and_then(|info| Some((info, way(info)?))) {
             return Next::Ask(Arc::clone(info), way);
         }
-        let fits = |info: &RouterInfo| open(&info.hash()) && info.hash().0 != lookup.key && way(info).is_some();
+        let fits =
+            |info: &RouterInfo| open(&info.hash()) && info.hash().0 != lookup.key && way(info).is_some();
         let best = self.closest_floodfill(&lookup.key, lookup.client, now.date, fits);
         match best.and_then(|info| way(&info).map(|way| (info, way))) {
             Some((info, way)) => Next::Ask(info, way),
@@ -187,8 +198,8 @@ impl NetDb {
         }
     }
 
-    /// Sends a DatabaseLookup.
-    fn ask(&mut self, now: Now, id: u64, lookup: &mut Lookup, floodfill: &RouterInfo, way: &Way) {
+    /// Sends a DatabaseLookup; false if there is no tunnel to send it through after all.
+    fn ask(&mut self, now: Now, id: u64, lookup: &mut Lookup, floodfill: &RouterInfo, way: &Way) -> bool {
         let to = floodfill.hash();
         let message = self.rng.u32();
         let (kind, excluded) = self.question(now, lookup);
@@ -200,22 +211,23 @@ impl NetDb {
             excluded,
             reply_key: None,
         };
-        let path = self.scopes.get(&lookup.client).and_then(|scope| self.rng.choose(&scope.paths)).copied();
-        let (via, wait) = match (way, path) {
-            (Way::Tunnel(to_key), Some(path)) => {
+        let client = lookup.client;
+        let (via, wait) = match way {
+            Way::Tunnel(to_key) => {
+                let Some(scope) = self.scopes.get(&client) else { return false };
+                let Some(path) = self.rng.choose(&scope.paths).copied() else { return false };
+                let wait = scope.pace.timeout();
                 let key = OneTimeKey { key: self.rng.array(), tag: self.rng.array() };
                 (body.from, body.reply_tunnel) = (path.gateway, Some(path.tunnel));
                 body.reply_key = Some(ReplyKey { key: key.key, tag: key.tag });
                 self.tags.insert(key.tag, id);
                 let until = lookup.ends + Duration::from_secs(5);
-                self.actions.push_back(Action::ExpectReply { client: lookup.client, key, until });
+                self.actions.push_back(Action::ExpectReply { client, key, until });
                 let message = body.into_message(message, now.date + MESSAGE_LIFE);
-                let client = lookup.client;
                 self.actions.push_back(Action::SendTunnel { client, to, to_key: *to_key, message });
-                let pace = self.scopes.get(&lookup.client).map(|scope| scope.pace.timeout());
-                (Via::Tunnel(key.tag), pace.unwrap_or(Duration::from_secs(3)))
+                (Via::Tunnel(key.tag), wait)
             }
-            _ => {
+            Way::Link => {
                 let message = body.into_message(message, now.date + MESSAGE_LIFE);
                 self.actions.push_back(Action::SendDirect { to, message });
                 let dial = if self.linked.contains(&to) { Duration::ZERO } else { Duration::from_secs(1) };
@@ -225,6 +237,7 @@ impl NetDb {
         self.stats.asked += 1;
         let (sent, due) = (now.instant, now.instant + wait);
         lookup.tries.push(Try { to, via, message, sent, due, state: State::Waiting });
+        true
     }
 
     /// The kind of a question and whom its answer should not name.
@@ -235,14 +248,26 @@ impl NetDb {
             Sought::LeaseSet => (LookupKind::LeaseSet, asked()),
             Sought::Unknown => {
                 let near = routing_key(&lookup.key, now.date);
-                let others = self.routers.iter().filter(|(_, info)| !info.caps().floodfill);
-                (LookupKind::Exploration, closest(&near, others.map(|(hash, _)| *hash), EXPLORE_EXCLUDED))
+                let floodfills = lookup.purpose == Purpose::Explore { floodfills: true };
+                if floodfills {
+                    let known = self.routers.floodfills().copied();
+                    (LookupKind::RouterInfo, closest(&near, known, EXPLORE_EXCLUDED))
+                } else {
+                    let known = self.routers.others().copied();
+                    (LookupKind::Exploration, closest(&near, known, EXPLORE_EXCLUDED))
+                }
             }
         }
     }
 
     /// Notes that a floodfill answered, whatever it said. Gives the floodfill.
-    pub(super) fn note_answer(&mut self, now: Now, id: u64, index: usize, state: State) -> Option<RouterHash> {
+    pub(super) fn note_answer(
+        &mut self,
+        now: Now,
+        id: u64,
+        index: usize,
+        state: State,
+    ) -> Option<RouterHash> {
         let lookup = self.lookups.get_mut(&id)?;
         let each = lookup.tries.get_mut(index)?;
         let took = now.instant.saturating_duration_since(each.sent);
@@ -291,7 +316,7 @@ impl NetDb {
     }
 
     /// Ends a lookup and tells everyone who waits for it.
-    pub(super) fn end_lookup(&mut self, now: Now, id: u64, found: Option<Found>) {
+    pub(super) fn end_lookup(&mut self, now: Now, id: u64, found: Option<&Found>) {
         let Some(lookup) = self.lookups.remove(&id) else { return };
         let target = (lookup.key, lookup.sought, lookup.client);
         self.targets.remove(&target);
@@ -305,13 +330,13 @@ impl NetDb {
             self.remember_absent(now.instant, target);
         }
         match lookup.purpose {
-            Purpose::Explore => {}
+            Purpose::Explore { .. } => {}
             _ if found.is_some() => self.stats.found += 1,
             _ => self.stats.not_found += 1,
         }
         for query in &lookup.waiters {
             self.queries.remove(query);
-            self.actions.push_back(match &found {
+            self.actions.push_back(match found {
                 Some(what) => Action::Found { query: *query, what: what.clone() },
                 None => Action::NotFound { query: *query, why },
             });
@@ -323,7 +348,7 @@ impl NetDb {
             self.drive_lookup(now, id);
         }
         if let Purpose::Verify(subject) = lookup.purpose {
-            self.looked_back(now, subject, found.as_ref(), why);
+            self.looked_back(now, subject, found, why);
         }
     }
 

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use allium_crypto::Rng;
-use allium_wire::{Date, Engine, Now, RouterHash, RouterInfo};
+use allium_wire::{Date, Engine, Now, RouterHash, RouterInfo, RoutingKey};
 
 use crate::ban::Bans;
 use crate::client::ClientDb;
@@ -18,13 +18,15 @@ use crate::explore::Explorer;
 use crate::io::{Action, ClientId, Config, Found, Input, QueryId, ReplyPath, Stats, Subject};
 use crate::key::{closest, routing_key};
 use crate::limits::{MAX_FUTURE, MAX_STORE_AGE};
-use crate::lookup::{Lookup, Sought};
+use crate::lookup::{Lookup, Sought, Via};
 use crate::pace::Pace;
-use crate::profile::{ProfileView, Profiles};
+use crate::profile::{Observation, ProfileView, Profiles};
 use crate::publish::{MIN_INTERVAL, Phase, Publication};
 use crate::rate::{Buckets, Limit};
-use crate::store::{LeaseSets, Offered, Routers, lifetime};
+use crate::store::{Known, LeaseSets, Offered, Routers, lifetime};
 
+/// The floodfills next to a key that matter.
+const NEAR: usize = 24;
 /// Lookups at once, all kinds together.
 const MAX_LOOKUPS: usize = 512;
 /// Profiles and ban records kept.
@@ -33,6 +35,8 @@ const MAX_PROFILES: usize = 10_000;
 const FEW_ROUTERS: usize = 50;
 /// From that many routers on a floodfill accepts and keeps only fresh ones.
 const BIG_NETWORK: usize = 300;
+/// How long to wait for a tunnel before trying again.
+const NO_TUNNEL: Duration = Duration::from_secs(1);
 const SWEEP_EVERY: Duration = Duration::from_mins(1);
 
 /// Whose tunnels: `None` for the router's own.
@@ -64,8 +68,8 @@ struct Limits {
     all_lookups: Buckets,
 }
 
-/// The network database of this router: what it knows, what it looks for, what it publishes, and, as a floodfill,
-/// what it keeps for others.
+/// The network database of this router: what it knows, what it looks for, what it publishes, and, as a
+/// floodfill, what it keeps for others.
 pub struct NetDb {
     config: Config,
     rng: Rng,
@@ -151,7 +155,7 @@ impl NetDb {
 
     /// All RouterInfos, in no order.
     pub fn routers(&self) -> impl Iterator<Item = &Arc<RouterInfo>> {
-        self.routers.iter().map(|(_, info)| info)
+        self.routers.iter().map(|(_, known)| &known.info)
     }
 
     /// How many RouterInfos are known, the own one not counted.
@@ -166,21 +170,22 @@ impl NetDb {
 
     /// The floodfills that this router would ask or store to.
     pub fn floodfills(&self, now: Date) -> impl Iterator<Item = &Arc<RouterInfo>> {
-        let usable = move |(hash, info): &(&RouterHash, &Arc<RouterInfo>)| self.is_usable(hash, info, now);
-        self.routers.floodfills().filter(usable).map(|(_, info)| info)
+        let known = self.routers.floodfills().filter_map(|hash| self.routers.known(hash));
+        known.filter(move |known| self.is_usable(known, now)).map(|known| &known.info)
     }
 
     /// The routers that tunnels could be built through, with the experiences with them; what a tunnel demands
     /// beyond that (bandwidth, reachability, congestion) is for its builder to judge. In no order.
     pub fn candidates(&self, now: Date) -> impl Iterator<Item = Candidate<'_>> {
-        let fit = move |(hash, info): &(&RouterHash, &Arc<RouterInfo>)| {
-            !self.bans.is_banned(hash, now)
-                && !info.caps().hidden
-                && info.encryption_key().is_some()
-                && info.version().is_some_and(|version| version >= self.config.min_version)
+        let fit = move |(hash, known): &(&RouterHash, &Known)| {
+            !known.caps.hidden
+                && known.version.is_some_and(|version| version >= self.config.min_version)
+                && known.info.encryption_key().is_some()
+                && !self.bans.is_banned(hash, now)
         };
         let routers = self.routers.iter().filter(fit);
-        routers.map(move |(hash, info)| Candidate { info, profile: self.profiles.view(hash, now) })
+        routers
+            .map(move |(hash, known)| Candidate { info: &known.info, profile: self.profiles.view(hash, now) })
     }
 
     /// The experiences with other routers.
@@ -211,15 +216,16 @@ impl NetDb {
     }
 
     /// Whether a floodfill may be asked or stored to.
-    fn is_usable(&self, hash: &RouterHash, info: &RouterInfo, now: Date) -> bool {
-        let caps = info.caps();
+    fn is_usable(&self, router: &Known, now: Date) -> bool {
+        let Known { info, version, caps } = router;
+        let hash = info.hash();
         caps.floodfill
             && !caps.hidden
             && !caps.unreachable
-            && *hash != self.config.own
+            && hash != self.config.own
             && info.encryption_key().is_some()
-            && info.version().is_some_and(|version| version >= self.config.min_floodfill_version)
-            && !self.bans.is_banned(hash, now)
+            && version.is_some_and(|version| version >= self.config.min_floodfill_version)
+            && !self.bans.is_banned(&hash, now)
     }
 
     /// Whether a router can be dialled, as far as its RouterInfo and experience say, or is linked anyway.
@@ -230,7 +236,9 @@ impl NetDb {
         self.linked.contains(&hash) || (published && !dials_fail)
     }
 
-    /// The usable floodfill closest to the key for which `fits` holds; those that were silent of late come last.
+    /// The usable floodfill closest to the item's key for which `fits` holds, also among those that only
+    /// the client was told of; one that was silent of late comes last. A network's only floodfill serves
+    /// its own clients too, through their tunnels like everyone's.
     fn closest_floodfill(
         &self,
         key: &[u8; 32],
@@ -239,17 +247,47 @@ impl NetDb {
         fits: impl Fn(&RouterInfo) -> bool,
     ) -> Option<Arc<RouterInfo>> {
         let target = routing_key(key, now);
-        let own = self.routers.floodfills().map(|(_, info)| info);
+        let near = self.near_floodfills(&target, client, now, NEAR, &fits);
+        let best = near.iter().find(|info| !self.is_silent(&info.hash(), now)).or(near.first());
+        best.map(Arc::clone).or_else(|| {
+            let own =
+                self.own.as_ref().filter(|own| client.is_some() && self.config.floodfill && fits(own))?;
+            self.near_floodfills(&target, client, now, 1, |_| true).is_empty().then(|| Arc::clone(own))
+        })
+    }
+
+    /// Up to `count` usable floodfills for which `fits` holds, the closest to the routing key first.
+    fn near_floodfills(
+        &self,
+        target: &RoutingKey,
+        client: Client,
+        now: Date,
+        count: usize,
+        fits: impl Fn(&RouterInfo) -> bool,
+    ) -> Vec<Arc<RouterInfo>> {
         let scope = client.and_then(|_| self.scopes.get(&client));
-        let referred = scope.into_iter().flat_map(|scope| scope.referrals.routers());
-        let fit: BTreeMap<RouterHash, &Arc<RouterInfo>> = own
-            .chain(referred)
-            .map(|info| (info.hash(), info))
-            .filter(|(hash, info)| self.is_usable(hash, info, now) && fits(info))
-            .collect();
-        let (silent, open): (Vec<_>, Vec<_>) = fit.keys().copied().partition(|hash| self.is_silent(hash, now));
-        let best = closest(&target, open, 1).into_iter().chain(closest(&target, silent, 1)).next()?;
-        fit.get(&best).map(|info| Arc::clone(info))
+        // Judging takes much longer than measuring distances: most often only the closest need be judged.
+        for batch in [2 * NEAR, usize::MAX] {
+            let own = self.routers.floodfills().copied();
+            let referred =
+                scope.into_iter().flat_map(|scope| scope.referrals.routers()).map(|info| info.hash());
+            let mut hashes = closest(target, own.chain(referred), batch);
+            let all = hashes.len() < batch;
+            hashes.dedup();
+            let infos = hashes.iter().filter_map(|hash| match (self.routers.known(hash), scope) {
+                (Some(known), _) => self.is_usable(known, now).then(|| Arc::clone(&known.info)),
+                (None, Some(scope)) => {
+                    let known = Known::from(Arc::clone(scope.referrals.router(hash)?));
+                    self.is_usable(&known, now).then_some(known.info)
+                }
+                (None, None) => None,
+            });
+            let found: Vec<_> = infos.filter(|info| fits(info)).take(count).collect();
+            if all || !found.is_empty() {
+                return found;
+            }
+        }
+        Vec::new()
     }
 
     fn is_silent(&self, router: &RouterHash, now: Date) -> bool {
@@ -307,7 +345,7 @@ impl NetDb {
         }
         let known = self.routers.get(&hash).map(Arc::clone);
         if let (Some(&lookup), Some(known)) = (self.targets.get(&(hash.0, Sought::Router, None)), known) {
-            self.end_lookup(now, lookup, Some(Found::Router(known)));
+            self.end_lookup(now, lookup, Some(&Found::Router(known)));
         }
         offered
     }
@@ -390,7 +428,8 @@ impl NetDb {
     }
 
     fn client_gone(&mut self, now: Now, client: ClientId) {
-        let of_client = |subject: &Subject| matches!(subject, Subject::LeaseSet { client: of, .. } if *of == client);
+        let of_client =
+            |subject: &Subject| matches!(subject, Subject::LeaseSet { client: of, .. } if *of == client);
         self.publications.retain(|subject, _| !of_client(subject));
         let lookups = self.lookups.iter().filter(|(_, lookup)| lookup.client == Some(client));
         let lookups: Vec<u64> = lookups.map(|(id, _)| *id).collect();
@@ -417,38 +456,62 @@ impl NetDb {
         for lookup in waiting {
             self.drive_lookup(now, lookup);
         }
-        let of_client = |subject: &Subject| matches!(subject, Subject::LeaseSet { client: of, .. } if Some(*of) == client);
-        let waiting: Vec<Subject> = self.publications.keys().filter(|each| of_client(each)).copied().collect();
+        let of_client = |subject: &Subject| match subject {
+            Subject::LeaseSet { client: of, .. } => Some(*of) == client,
+            Subject::Router => false,
+        };
+        let waiting: Vec<Subject> =
+            self.publications.keys().filter(|each| of_client(each)).copied().collect();
         for subject in waiting {
             self.drive_publication(now, subject);
         }
     }
 
+    /// Something was not sent: to a peer that cannot be reached, the next one is tried; for want of a
+    /// tunnel, it is tried again soon.
     fn send_failed(&mut self, now: Now, message: u32) {
+        let again = now.instant + NO_TUNNEL;
         let lookup = self.lookups.iter_mut().find_map(|(id, lookup)| {
-            lookup.tries.iter_mut().find(|each| each.message == message).map(|each| (*id, each))
+            let index = lookup.tries.iter().position(|each| each.message == message)?;
+            Some((*id, lookup, index))
         });
-        if let Some((id, each)) = lookup {
-            each.fail();
+        if let Some((id, lookup, index)) = lookup {
+            if let Some(each) = lookup.tries.get_mut(index) {
+                each.fail();
+                if let Via::Tunnel(tag) = each.via {
+                    lookup.tries.remove(index);
+                    lookup.hold = Some(again);
+                    self.tags.remove(&tag);
+                } else {
+                    self.profiles.observe(each.to, Observation::Silent, now.date);
+                }
+            }
             self.drive_lookup(now, id);
             return;
         }
         let store = self.publications.iter_mut().find_map(|(subject, publication)| {
-            publication.stores.iter_mut().find(|each| each.message == message).map(|each| (*subject, each))
+            let index = publication.stores.iter().position(|each| each.message == message)?;
+            Some((*subject, publication, index))
         });
-        if let Some((subject, store)) = store {
-            store.failed = true;
-            self.drive_publication(now, subject);
+        let Some((subject, publication, index)) = store else { return };
+        if subject == Subject::Router {
+            if let Some(store) = publication.stores.get_mut(index) {
+                store.failed = true;
+                self.profiles.observe(store.to, Observation::Silent, now.date);
+            }
+        } else {
+            publication.stores.remove(index);
+            publication.hold = Some(again);
         }
+        self.drive_publication(now, subject);
     }
 
     fn bootstrap(&mut self, now: Now) {
         self.explorer.hurry(now.instant);
-        if let Some(publication) = self.publications.get_mut(&Subject::Router) {
-            if matches!(publication.phase, Phase::Waiting(_)) {
-                publication.restart(now.instant);
-                self.drive_publication(now, Subject::Router);
-            }
+        let own = self.publications.get_mut(&Subject::Router);
+        if let Some(publication) = own.filter(|each| matches!(each.phase, Phase::Waiting(_))) {
+            publication.restart(now.instant);
+            self.drive_publication(now, Subject::Router);
         }
     }
 }

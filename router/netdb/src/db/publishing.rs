@@ -1,5 +1,6 @@
 //! Publications: the own RouterInfo directly, LeaseSets through their destinations' tunnels.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -50,7 +51,7 @@ impl NetDb {
     /// Starts a publication, or puts a newer item in the place of an older one. Rounds keep their distance.
     fn publish(&mut self, now: Now, subject: Subject, mut new: Publication) {
         if let Some(old) = self.publications.get(&subject) {
-            if old.published >= new.published && old.bytes != new.bytes {
+            if old.published > new.published {
                 return;
             }
             new.started = old.started;
@@ -80,17 +81,22 @@ impl NetDb {
             _ => {}
         }
         let verify = publication.phase == Phase::Verifying;
-        let (key, acked) = (publication.key, publication.acked_by());
+        let key = publication.key;
+        let sent_to = publication.acked_by().into_iter().chain(publication.avoid.iter().copied()).collect();
         self.publications.insert(subject, publication);
         // The lookup may end at once, and then wants to find the publication.
         if verify && let Subject::LeaseSet { client, .. } = subject {
-            self.verify(now, subject, key, client, acked);
+            self.verify(now, subject, key, client, sent_to);
         }
     }
 
     /// Sends to floodfill after floodfill until enough have acknowledged.
     fn store_on(&mut self, now: Now, subject: Subject, publication: &mut Publication) {
         self.mark_failed(now, subject, publication);
+        if let Some(at) = publication.hold.take_if(|at| *at > now.instant) {
+            (publication.hold, publication.wake) = (Some(at), Some(at));
+            return;
+        }
         while publication.acks() < WANTED
             && !publication.is_waiting(now.instant)
             && publication.stores.len() < MOST_TRIES
@@ -143,7 +149,8 @@ impl NetDb {
             let tried = publication.stores.iter().any(|store| store.to == hash);
             !tried && !publication.avoid.contains(&hash) && (!direct || self.is_dialable(info, now.date))
         });
-        let Some((floodfill, to_key)) = floodfill.and_then(|info| Some((info.hash(), info.encryption_key()?)))
+        let Some((floodfill, to_key)) =
+            floodfill.and_then(|info| Some((info.hash(), info.encryption_key()?)))
         else {
             return Sent::Nobody;
         };
@@ -232,12 +239,19 @@ impl NetDb {
     }
 
     /// Looks a LeaseSet up at floodfills that it was not sent to.
-    fn verify(&mut self, now: Now, subject: Subject, key: [u8; 32], client: ClientId, acked: Vec<RouterHash>) {
+    fn verify(
+        &mut self,
+        now: Now,
+        subject: Subject,
+        key: [u8; 32],
+        client: ClientId,
+        sent_to: BTreeSet<RouterHash>,
+    ) {
         let purpose = Purpose::Verify(subject);
         match self.start_lookup(now, key, Sought::LeaseSet, Some(client), purpose) {
             Some(id) => {
                 if let Some(lookup) = self.lookups.get_mut(&id) {
-                    lookup.avoid = acked.into_iter().collect();
+                    lookup.avoid = sent_to;
                 }
                 self.drive_lookup(now, id);
             }
@@ -261,7 +275,7 @@ impl NetDb {
             (publication.phase, publication.wake) = (Phase::Done, None);
             self.stats.verified += 1;
             self.actions.push_back(Action::Verified(subject));
-        } else if publication.restores > MOST_RESTORES {
+        } else if publication.restores > MOST_RESTORES || why == Why::NoFloodfills {
             (publication.phase, publication.wake) = (Phase::Done, None);
         } else if found.is_some() || why == Why::Absent {
             let acked = publication.acked_by();

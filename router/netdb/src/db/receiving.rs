@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use allium_wire::i2np::{DatabaseLookup, DatabaseSearchReply, DatabaseStore, DeliveryStatus, Kind, Message, StoreData};
+use allium_wire::i2np::{
+    DatabaseLookup, DatabaseSearchReply, DatabaseStore, DeliveryStatus, Kind, Message, StoreData,
+};
 use allium_wire::{Now, RouterHash, RouterInfo};
 use bytes::Bytes;
 
@@ -22,12 +24,8 @@ struct Answered {
 impl NetDb {
     /// Takes in a message of the network database.
     pub(super) fn receive(&mut self, now: Now, origin: Origin, message: &Message) {
-        if let Origin::Link(peer) = origin {
-            if self.bans.is_banned(&peer, now.date) {
-                return;
-            }
-        }
-        if message.expired(now.date) {
+        let banned = matches!(origin, Origin::Link(peer) if self.bans.is_banned(&peer, now.date));
+        if banned || message.expired(now.date) {
             return;
         }
         let result = match message.kind {
@@ -76,7 +74,8 @@ impl NetDb {
             }
             Origin::Garlic => return None,
         };
-        let lookup = self.lookups.get(&id).filter(|lookup| lookup.key == *key && sought.contains(&lookup.sought))?;
+        let lookup =
+            self.lookups.get(&id).filter(|lookup| lookup.key == *key && sought.contains(&lookup.sought))?;
         let by = |fits: &dyn Fn(&Via, &RouterHash) -> bool| {
             lookup.tries.iter().position(|each| each.is_open() && fits(&each.via, &each.to))
         };
@@ -122,16 +121,21 @@ impl NetDb {
                 if let Some(scope) = self.scopes.get_mut(&client) {
                     scope.referrals.insert_router(Arc::clone(&info), now.date);
                 }
-                self.end_lookup(now, answered.lookup, Some(Found::Router(info)));
+                self.end_lookup(now, answered.lookup, Some(&Found::Router(info)));
             }
-            other => self.end_lookup(now, answered.lookup, Some(other)),
+            other => self.end_lookup(now, answered.lookup, Some(&other)),
         }
     }
 
-    fn check_answer(&self, now: Now, client: Option<ClientId>, store: &DatabaseStore) -> Result<Found, Error> {
+    fn check_answer(
+        &self,
+        now: Now,
+        client: Option<ClientId>,
+        store: &DatabaseStore,
+    ) -> Result<Found, Error> {
         match &store.data {
             StoreData::RouterInfo(_) => {
-                let info = self.open_router_info(store)?;
+                let info = open_router_info(store)?;
                 self.check_router(&info, MAX_STORE_AGE, now.date)?;
                 // Another router may hold an older one than we came to know in the meantime.
                 let known = self.routers.get(&info.hash()).filter(|_| client.is_none());
@@ -146,16 +150,6 @@ impl NetDb {
         }
     }
 
-    /// The RouterInfo of a store, if it is well signed and stored under its own key.
-    pub(super) fn open_router_info(&self, store: &DatabaseStore) -> Result<RouterInfo, Error> {
-        let bytes = store.data.inflate()?.ok_or(Error::Misbehaved("no RouterInfo"))?;
-        let info = RouterInfo::decode(bytes)?;
-        if info.unverified().hash().0 != store.key {
-            return Err(Error::Misbehaved("RouterInfo under another key"));
-        }
-        Ok(info.verify()?)
-    }
-
     fn on_search_reply(&mut self, now: Now, origin: Origin, reply: &DatabaseSearchReply) {
         let kinds = [Sought::LeaseSet, Sought::Router, Sought::Unknown];
         let answered = self.answered(origin, &reply.key, &kinds);
@@ -168,13 +162,15 @@ impl NetDb {
     /// A store of ours arrived somewhere.
     fn on_status(&mut self, now: Now, origin: Origin, token: u32) {
         let expected = self.publications.iter_mut().find_map(|(subject, publication)| {
-            let from_there = |to: &RouterHash| match (subject, origin) {
-                (Subject::Router, Origin::Link(peer)) => peer == *to,
+            let there = match (subject, origin) {
+                // A floodfill without a link to us may send it through a tunnel of its own, out of anyone's
+                // link.
+                (Subject::Router, Origin::Link(_) | Origin::Garlic) => true,
                 (Subject::LeaseSet { client, .. }, Origin::Tunnel { client: Some(of), .. }) => of == *client,
                 _ => false,
             };
-            let store = publication.stores.iter_mut();
-            let store = store.filter(|store| !store.acked).find(|store| store.token == token && from_there(&store.to));
+            let stores = publication.stores.iter_mut().filter(|store| there && !store.acked);
+            let store = stores.into_iter().find(|store| store.token == token);
             store.map(|store| (*subject, store))
         });
         let Some((subject, store)) = expected else { return };
@@ -182,6 +178,16 @@ impl NetDb {
         let (to, took) = (store.to, now.instant.saturating_duration_since(store.sent));
         self.acknowledged(now, subject, to, took);
     }
+}
+
+/// The RouterInfo of a store, if it is well signed and stored under its own key.
+fn open_router_info(store: &DatabaseStore) -> Result<RouterInfo, Error> {
+    let bytes = store.data.inflate()?.ok_or(Error::Misbehaved("no RouterInfo"))?;
+    let info = RouterInfo::decode(bytes)?;
+    if info.unverified().hash().0 != store.key {
+        return Err(Error::Misbehaved("RouterInfo under another key"));
+    }
+    Ok(info.verify()?)
 }
 
 /// The LeaseSet of a store, if it is well signed and stored under its own key.

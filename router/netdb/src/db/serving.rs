@@ -40,7 +40,8 @@ impl NetDb {
         if self.config.floodfill {
             self.acknowledge(now, from, store);
         }
-        let accepted = if is_lease_set { self.accept_lease_set(now, store) } else { self.accept_router(now, store) };
+        let accepted =
+            if is_lease_set { self.accept_lease_set(now, store) } else { self.accept_router(now, store) };
         match accepted {
             Ok((Offered::Old, _)) => {}
             Ok((_, flood)) => {
@@ -97,7 +98,9 @@ impl NetDb {
     }
 
     fn accept_lease_set(&mut self, now: Now, store: &DatabaseStore) -> Result<(Offered, bool), Error> {
-        let StoreData::LeaseSet(kind, bytes) = &store.data else { return Err(Error::Misbehaved("no LeaseSet")) };
+        let StoreData::LeaseSet(kind, bytes) = &store.data else {
+            return Err(Error::Misbehaved("no LeaseSet"));
+        };
         if self.lease_sets.get(&store.key, now.date).is_some_and(|known| known.bytes == *bytes) {
             return Ok((Offered::Old, false));
         }
@@ -115,19 +118,19 @@ impl NetDb {
             StoreData::RouterInfo(_) => ROUTERS_AHEAD,
             StoreData::LeaseSet(..) => LEASE_SETS_AHEAD,
         };
-        let fit: Vec<RouterHash> = self
-            .floodfills(now.date)
-            .filter(|info| self.is_dialable(info, now.date))
-            .map(|info| info.hash())
-            .filter(|hash| Some(*hash) != from && hash.0 != store.key)
-            .collect();
-        let mut to = closest(&routing_key(&store.key, now.date), fit.iter().copied(), FLOOD_TODAY);
+        let fits = |info: &RouterInfo| {
+            let hash = info.hash();
+            Some(hash) != from && hash.0 != store.key && self.is_dialable(info, now.date)
+        };
+        let today = routing_key(&store.key, now.date);
+        let mut to = self.near_floodfills(&today, None, now.date, FLOOD_TODAY, fits);
         if now.date.until_midnight_utc() < ahead {
             let tomorrow = tomorrows_key(&store.key, now.date);
-            let more = closest(&tomorrow, fit.into_iter().filter(|hash| !to.contains(hash)), FLOOD_TOMORROW);
+            let more = |info: &RouterInfo| fits(info) && to.iter().all(|other| other.hash() != info.hash());
+            let more = self.near_floodfills(&tomorrow, None, now.date, FLOOD_TOMORROW, more);
             to.extend(more);
         }
-        for to in to {
+        for to in to.iter().map(|info| info.hash()) {
             let copy = DatabaseStore { key: store.key, reply: None, data: store.data.clone() };
             let message = copy.into_message(self.rng.u32(), now.date + MESSAGE_LIFE);
             self.stats.flooded += 1;
@@ -173,7 +176,8 @@ impl NetDb {
     }
 
     fn stored_lease_set(&mut self, now: Now, lookup: &DatabaseLookup) -> Option<Message> {
-        let LeaseSetRecord { key, store_type, bytes, .. } = self.lease_sets.get(&lookup.key, now.date)?.clone();
+        let LeaseSetRecord { key, store_type, bytes, .. } =
+            self.lease_sets.get(&lookup.key, now.date)?.clone();
         let store = DatabaseStore { key, reply: None, data: StoreData::LeaseSet(store_type, bytes) };
         Some(store.into_message(self.rng.u32(), now.date + MESSAGE_LIFE))
     }
@@ -195,15 +199,11 @@ impl NetDb {
             *hash != lookup.from && hash.0 != lookup.key && !lookup.excluded.contains(hash)
         };
         let peers = if lookup.kind == LookupKind::Exploration {
-            let fit = self.routers.iter().filter(|(hash, info)| {
-                let caps = info.caps();
-                let fresh = info.published() + MAX_ACCEPTED_AGE > now.date;
-                !caps.floodfill && !caps.hidden && fresh && wanted(hash)
-            });
-            closest(&near, fit.map(|(hash, _)| *hash), ANSWER_EXPLORATION)
+            closest(&near, self.routers.others().copied().filter(wanted), ANSWER_EXPLORATION)
         } else {
-            let fit = self.floodfills(now.date).map(|info| info.hash()).filter(wanted);
-            closest(&near, fit, ANSWER_FLOODFILLS)
+            let fits = |info: &RouterInfo| wanted(&info.hash());
+            let fit = self.near_floodfills(&near, None, now.date, ANSWER_FLOODFILLS, fits);
+            fit.iter().map(|info| info.hash()).collect()
         };
         let reply = DatabaseSearchReply { key: lookup.key, peers, from: self.config.own };
         reply.into_message(self.rng.u32(), now.date + MESSAGE_LIFE)

@@ -1,8 +1,8 @@
 //! Reseed bundles: signed zip files of RouterInfos, from which a new router learns its first peers.
 //!
 //! A bundle is an SU3 file of content type 3 (<https://geti2p.net/spec/updates#su3-file-specification>). Its
-//! signature is RSA with PKCS#1 v1.5 padding over the bare digest, without the usual `DigestInfo`. A bundle counts
-//! only by the RouterInfos in it that are good: signed, of this network, and recent.
+//! signature is RSA with PKCS#1 v1.5 padding over the bare digest, without the usual `DigestInfo`. A bundle
+//! counts only by the RouterInfos in it that are good: signed, of this network, and recent.
 
 use std::io::{Cursor, Read};
 use std::time::Duration;
@@ -123,8 +123,8 @@ pub fn signers() -> Vec<Signer> {
         .collect()
 }
 
-/// Checks and unpacks a bundle (at most [`MAX_BUNDLE`] bytes). A bundle without a single good RouterInfo is not an
-/// error: its counts say so.
+/// Checks and unpacks a bundle (at most [`MAX_BUNDLE`] bytes). A bundle without a single good RouterInfo is
+/// not an error: its counts say so.
 pub fn open(bundle: &[u8], signers: &[Signer], net_id: u8, now: Date) -> Result<Bundle, Error> {
     if bundle.len() > MAX_BUNDLE {
         return Err(Error::TooLarge);

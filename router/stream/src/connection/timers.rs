@@ -39,16 +39,17 @@ impl Connection {
 
     /// The next time at which `tick` has something to do.
     pub(crate) fn deadline(&self, config: &Config) -> Option<Instant> {
+        let ack = self.recv.ack_at.filter(|_| !self.noted.in_acks && (self.may_ack() || self.over.is_some()));
         if self.over.is_some() {
-            return [self.forget_at, self.recv.ack_at].into_iter().flatten().min();
+            let forget = self.forget_at.filter(|_| self.released);
+            return [forget, ack].into_iter().flatten().min();
         }
         let choke_ends = match self.choked {
             Choked::Until(at) => Some(at),
             _ => None,
         };
         let hold = self.hold_until.filter(|_| !self.syn_sent());
-        let ack = self.recv.ack_at.filter(|_| self.may_ack());
-        let keepalive = Some(self.keepalive_at(config));
+        let keepalive = self.may_ack().then(|| self.keepalive_at(config));
         [hold, ack, self.send.loss_at, self.probe_at, choke_ends, keepalive, self.forget_at]
             .into_iter()
             .flatten()

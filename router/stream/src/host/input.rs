@@ -59,7 +59,7 @@ impl Host {
         let (send_id, receive_id) = (word(&bytes, 0), word(&bytes, 4));
         let known = if send_id == 0 { self.by_remote.get(&receive_id).copied() } else { Some(send_id) };
         let known = known.and_then(|id| self.connections.get(&id));
-        let Ok(packet) = Packet::decode(bytes.clone(), known.map(|connection| &connection.peer)) else {
+        let Ok(packet) = Packet::decode(&bytes, known.map(|connection| &connection.peer)) else {
             self.stats.unusable += 1;
             return;
         };
@@ -139,7 +139,7 @@ impl Host {
     fn replay(&mut self, now: Now, id: u32, ours: bool, stream: u32) {
         for waiting in self.early.take(ours, stream) {
             let peer = self.connections.get(&id).map(|connection| connection.peer.clone());
-            if let Ok(packet) = Packet::decode(waiting.bytes.clone(), peer.as_ref()) {
+            if let Ok(packet) = Packet::decode(&waiting.bytes, peer.as_ref()) {
                 self.handle_known(now, id, Received::new(packet, waiting));
             }
         }
@@ -214,7 +214,7 @@ impl Host {
                 nacks.extend_from_slice(&packet.nacks);
                 nacks.sort_unstable();
             }
-            if !connection.acknowledge(now, packet.ack_through, &nacks, path) {
+            if !connection.acknowledge(now, packet.ack_through, &nacks, &self.config, path) {
                 self.stats.absurd_acks += 1;
             }
             self.nacks = nacks;

@@ -75,7 +75,10 @@ fn tunnels_and_ids_are_limited() {
 fn bandwidth_is_measured_shared_and_promised() {
     let mut admission = admission(Limits { bandwidth: Some(1_000_000), ..Limits::default() });
     assert_eq!(admission.decide(now_at(0), &request(Some(2000)), false), Decision::REJECT);
-    assert_eq!(admission.decide(now_at(0), &request(Some(200)), false), Decision::Accept { available: Some(200) });
+    assert_eq!(
+        admission.decide(now_at(0), &request(Some(200)), false),
+        Decision::Accept { available: Some(200) }
+    );
     for tenth in 0..300 {
         admission.relayed(now_at(tenth * 100), 95_000);
     }

@@ -131,7 +131,9 @@ impl Responder {
 
     fn check(&self, now: Now, from: Option<RouterHash>, request: &Request) -> Result<(), Error> {
         let minutes = now.date.minutes();
-        if request.minutes.saturating_add(OLDEST) < minutes || request.minutes > minutes.saturating_add(NEWEST) {
+        if request.minutes.saturating_add(OLDEST) < minutes
+            || request.minutes > minutes.saturating_add(NEWEST)
+        {
             return Err(Error::WrongTime);
         }
         // A reply tunnel may well begin at its endpoint's own router; any other next hop may not.
@@ -163,7 +165,9 @@ impl Responder {
         match request.role {
             Role::Participant => Hop::Participant(Participant::new(place, layer, &mut self.rng)),
             Role::InboundGateway => Hop::InboundGateway(InboundGateway::new(place, layer, &mut self.rng)),
-            Role::OutboundEndpoint => Hop::OutboundEndpoint(OutboundEndpoint::new(place, layer, &mut self.rng)),
+            Role::OutboundEndpoint => {
+                Hop::OutboundEndpoint(OutboundEndpoint::new(place, layer, &mut self.rng))
+            }
         }
     }
 

@@ -69,7 +69,12 @@ impl Keys {
     }
 
     /// Puts the sealed reply into the hop's own record.
-    pub(super) fn seal_reply(&self, slot: usize, reply: &[u8; super::REPLY], record: &mut [u8; super::RECORD]) {
+    pub(super) fn seal_reply(
+        &self,
+        slot: usize,
+        reply: &[u8; super::REPLY],
+        record: &mut [u8; super::RECORD],
+    ) {
         let (data, tag) = record.split_at_mut(super::REPLY);
         data.copy_from_slice(reply);
         tag.copy_from_slice(&aead::Key::new(&self.reply).seal(slot as u64, &self.ad, data));

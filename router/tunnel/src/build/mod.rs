@@ -8,6 +8,7 @@ mod request;
 
 pub use answer::{Answer, Decision, Responder};
 pub use creator::{Build, Built, Ends, HopKey, Outcome, Refusal};
+pub use keys::GarlicKey;
 pub use request::{Request, Role};
 
 /// A record as it travels: 16 bytes of the hop's hash, ephemeral key, 154 sealed bytes, tag.

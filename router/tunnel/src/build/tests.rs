@@ -2,7 +2,7 @@ use super::keys::{Keys, hop_state};
 use super::*;
 use crate::hop::Hop;
 use crate::own::{Inbound, Outbound};
-use crate::testing::{Peer, hash, now_at, peers, rng, vector};
+use crate::testing::{Peer, US, hash, inbound_ends, keys, now_at, outbound_ends, peers, rng, travel, vector};
 use crate::{Error, Sending};
 use allium_crypto::x25519::{PublicKey, StaticSecret};
 use allium_crypto::{Rng, aead};
@@ -37,7 +37,8 @@ fn records_of_another_router_open_and_give_its_keys() {
         assert_eq!(request.minimum, if endpoint { Some(100) } else { None });
 
         let keys = Keys::derive(&state, endpoint);
-        let expected = ["layer_key", "iv_key", "reply_key", "reply_associated_data"].map(|n| v.array::<32>(n));
+        let expected =
+            ["layer_key", "iv_key", "reply_key", "reply_associated_data"].map(|n| v.array::<32>(n));
         assert_eq!(keys.parts(), expected.each_ref(), "{kind}");
         if let Some(garlic) = &keys.garlic {
             assert_eq!(*garlic.key, v.array("garlic_reply_key"));
@@ -51,41 +52,6 @@ fn records_of_another_router_open_and_give_its_keys() {
         keys.seal_reply(v.number("reply_slot") as usize, clear.as_slice().try_into().unwrap(), &mut again);
         assert_eq!(again, v.array("reply_record"));
     }
-}
-
-/// Carries the build message from hop to hop until it leaves the tunnel; the hops made on the way.
-fn travel(
-    first: Sending,
-    peers: &mut [Peer],
-    us: RouterHash,
-    mut decide: impl FnMut(&Request) -> Decision,
-) -> (Vec<Hop>, Sending) {
-    let (mut at, mut from, mut made) = (first, us, Vec::new());
-    loop {
-        if at.to == us || at.message.kind != Kind::ShortTunnelBuild {
-            return (made, at);
-        }
-        let peer = peers.iter_mut().find(|p| p.key.hash == at.to).unwrap();
-        let records = BuildRecords::decode(&at.message.body).unwrap();
-        let sender = if made.is_empty() { None } else { Some(from) };
-        let answer = peer.responder.answer(now_at(0), sender, records, &mut decide).unwrap();
-        (from, at) = (peer.key.hash, answer.send);
-        made.extend(answer.hop);
-    }
-}
-
-fn keys(peers: &[Peer]) -> Vec<HopKey> {
-    peers.iter().map(|p| p.key).collect()
-}
-
-const US: u64 = 4242;
-
-fn inbound_ends() -> Ends {
-    Ends::Inbound { us: hash(US), receive: TunnelId(77) }
-}
-
-fn outbound_ends() -> Ends {
-    Ends::Outbound { reply_gateway: hash(31), reply_tunnel: TunnelId(131) }
 }
 
 /// The replies in what comes back, which the creator recognises by its id.
@@ -122,7 +88,8 @@ fn tunnels_of_one_to_seven_hops_are_built_both_ways() {
             assert_eq!(first.to, peers[0].key.hash);
             let outbound = matches!(ends, Ends::Outbound { .. });
             assert_eq!(build.garlic().is_some(), outbound);
-            let (made, back) = travel(first, &mut peers, hash(US), |_| Decision::Accept { available: Some(5) });
+            let (made, back) =
+                travel(first, &mut peers, hash(US), |_| Decision::Accept { available: Some(5) });
             assert_eq!(made.len(), length);
             for (i, hop) in made.iter().enumerate() {
                 match hop {
@@ -241,11 +208,12 @@ fn ask(change: impl FnOnce(&mut Request), peer: &Peer, rng: &mut Rng) -> BuildRe
     BuildRecords { records }
 }
 
+type Change = fn(&mut Request);
+
 #[test]
 fn requests_against_the_rules_are_dropped() {
     let mut rng = rng(7);
     let mut peer = Peer::new(hash(1), &mut rng);
-    type Change = fn(&mut Request);
     let answer = |change: Change, peer: &mut Peer, rng: &mut Rng| {
         let records = ask(change, peer, rng);
         peer.responder.answer(now_at(0), Some(hash(60)), records, |_| Decision::ACCEPT).err()
@@ -292,8 +260,6 @@ fn a_request_is_answered_once() {
 
 #[test]
 fn both_flags_and_unknown_layers_are_refused() {
-    let mut rng = rng(9);
-    let peer = Peer::new(hash(1), &mut rng);
     let mut record = [0u8; REQUEST];
     record[3] = 1;
     record[7] = 1;
@@ -307,7 +273,6 @@ fn both_flags_and_unknown_layers_are_refused() {
     record[56] = 1; // options longer than the record
     assert!(matches!(Request::decode(&record), Err(Error::Malformed(_))));
     assert!(Request::decode(&record[..50]).is_err());
-    drop(peer);
 }
 
 #[test]

@@ -53,7 +53,7 @@ impl IvFilter {
         self.grow();
         let at = Self::index(base, fingerprint, self.buckets.len());
         let Some(bucket) = self.buckets.get_mut(at) else { return true };
-        if bucket.iter().fold(false, |found, slot| found | (*slot == fingerprint)) {
+        if bucket.iter().filter(|slot| **slot == fingerprint).count() > 0 {
             return false;
         }
         bucket.copy_within(..SLOTS - 1, 1);
@@ -65,7 +65,9 @@ impl IvFilter {
     /// Whether `value` is remembered; changes nothing.
     pub fn contains(&self, value: &[u8; 16]) -> bool {
         let (base, fingerprint) = self.hash(value);
-        self.buckets.get(Self::index(base, fingerprint, self.buckets.len())).is_some_and(|b| b.contains(&fingerprint))
+        self.buckets
+            .get(Self::index(base, fingerprint, self.buckets.len()))
+            .is_some_and(|b| b.contains(&fingerprint))
     }
 
     /// Bytes of memory held.
@@ -87,12 +89,12 @@ impl IvFilter {
         (base | ((fingerprint as usize) << 4)) & buckets.wrapping_sub(1)
     }
 
-    /// Doubles the table while it is more than half used and below its bound.
+    /// Doubles the table while it is more than a third used, so that full buckets are rare, and below its bound.
     fn grow(&mut self) {
         if self.buckets.is_empty() {
             self.buckets = vec![[0; SLOTS]; SMALLEST];
         }
-        if self.buckets.len() >= self.largest || self.seen < self.buckets.len() * SLOTS / 2 {
+        if self.buckets.len() >= self.largest || self.seen < self.buckets.len() * SLOTS / 3 {
             return;
         }
         // A bucket's entries go to itself or to its twin in the new half; which one, the next bit says.

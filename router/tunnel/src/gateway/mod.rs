@@ -50,7 +50,8 @@ impl Packer {
         if items.iter().any(|(_, message)| message.len() > LARGEST) {
             return Err(Error::TooLong);
         }
-        let bytes: usize = items.iter().map(|(target, message)| target.first_len() + message.len() + FOLLOW_ON).sum();
+        let bytes: usize =
+            items.iter().map(|(target, message)| target.first_len() + message.len() + FOLLOW_ON).sum();
         let mut pages = Pages {
             rng: &mut self.rng,
             tunnel,

@@ -107,7 +107,12 @@ impl Participant {
     ///
     /// # Errors
     /// All are to be dropped: a stranger's, or too late.
-    pub fn process_batch(&mut self, now: Now, from: RouterHash, messages: &mut Vec<BytesMut>) -> Result<usize, Error> {
+    pub fn process_batch(
+        &mut self,
+        now: Now,
+        from: RouterHash,
+        messages: &mut Vec<BytesMut>,
+    ) -> Result<usize, Error> {
         self.place.check(now, from)?;
         let before = messages.len();
         messages.retain_mut(|message| admit(&mut self.filter, message).is_ok());
@@ -179,7 +184,12 @@ impl InboundGateway {
     }
 
     /// [`InboundGateway::push`], and the I2NP messages to send on.
-    pub fn relay<B: AsRef<[u8]>>(&mut self, now: Now, messages: &[B], out: &mut Vec<Sending>) -> Result<(), Error> {
+    pub fn relay<B: AsRef<[u8]>>(
+        &mut self,
+        now: Now,
+        messages: &[B],
+        out: &mut Vec<Sending>,
+    ) -> Result<(), Error> {
         let next = self.place.next;
         for data in self.push(now, messages)? {
             out.push(tunnel_data(next, now, data, self.packer.rng()));

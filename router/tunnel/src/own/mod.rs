@@ -62,7 +62,13 @@ impl Outbound {
     ///
     /// # Errors
     /// [`Error::TooLong`]; [`Error::Misbehaved`] for the target "local", which makes no sense here.
-    pub fn wrap(&mut self, now: Now, target: Target, message: &Message, out: &mut Vec<Sending>) -> Result<(), Error> {
+    pub fn wrap(
+        &mut self,
+        now: Now,
+        target: Target,
+        message: &Message,
+        out: &mut Vec<Sending>,
+    ) -> Result<(), Error> {
         self.wrap_all(now, &[(target, message)], out)
     }
 
@@ -133,7 +139,13 @@ pub struct Inbound {
 
 impl Inbound {
     /// A tunnel through these hops, in the order of the messages' way, to us, who receive under `receive`.
-    pub fn new(us: RouterHash, receive: TunnelId, hops: Vec<OwnHop>, expires: Instant, rng: &mut Rng) -> Self {
+    pub fn new(
+        us: RouterHash,
+        receive: TunnelId,
+        hops: Vec<OwnHop>,
+        expires: Instant,
+        rng: &mut Rng,
+    ) -> Self {
         let (filter, assembler) = (IvFilter::new(rng), Assembler::new(Bounds::OWN));
         Self { us, receive, hops, expires, filter, assembler, undeliverable: 0 }
     }
@@ -234,11 +246,9 @@ impl Inbound {
 
     fn assemble(&mut self, now: Now, data: BytesMut, out: &mut Vec<Message>) -> Result<(), Error> {
         let undeliverable = &mut self.undeliverable;
-        self.assembler.feed(now.instant, data, |target, message| {
-            match Message::decode_standard(message) {
-                Ok(message) if target == Target::Local => out.push(message),
-                _ => *undeliverable += 1,
-            }
+        self.assembler.feed(now.instant, data, |target, message| match Message::decode_standard(message) {
+            Ok(message) if target == Target::Local => out.push(message),
+            _ => *undeliverable += 1,
         })
     }
 }

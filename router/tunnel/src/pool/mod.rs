@@ -30,24 +30,30 @@ pub struct Config {
 impl Config {
     /// As asked, brought into the legal ranges.
     pub fn new(direction: Direction, length: u8, variance: i8, quantity: u8) -> Self {
-        Self { direction, length: length.min(7), variance: variance.clamp(-7, 7), quantity: quantity.clamp(1, 16) }
+        Self {
+            direction,
+            length: length.min(7),
+            variance: variance.clamp(-7, 7),
+            quantity: quantity.clamp(1, 16),
+        }
     }
 
     /// The length of the next tunnel.
-    fn draw(&self, rng: &mut Rng) -> u8 {
-        let spread = i64::from(self.variance.unsigned_abs());
-        let change = match self.variance {
-            0 => 0,
-            1.. => rng.below(spread as u64 + 1) as i64,
-            _ => rng.below(2 * spread as u64 + 1) as i64 - spread,
-        };
-        (i64::from(self.length) + change).clamp(0, 7) as u8
+    fn draw(self, rng: &mut Rng) -> u8 {
+        let (low, high) = self.lengths();
+        low + rng.below(u64::from(high - low) + 1) as u8
     }
 
-    fn allows(&self, length: usize) -> bool {
-        let (spread, length) = (i64::from(self.variance.unsigned_abs()), length as i64);
-        let low = if self.variance < 0 { i64::from(self.length) - spread } else { i64::from(self.length) };
-        length >= low.max(0) && length <= (i64::from(self.length) + spread).min(7)
+    /// The shortest and the longest tunnel.
+    fn lengths(self) -> (u8, u8) {
+        let spread = self.variance.unsigned_abs();
+        let low = if self.variance < 0 { self.length.saturating_sub(spread) } else { self.length };
+        (low, (self.length + spread).min(7))
+    }
+
+    fn allows(self, length: usize) -> bool {
+        let (low, high) = self.lengths();
+        (usize::from(low)..=usize::from(high)).contains(&length)
     }
 }
 
@@ -313,7 +319,9 @@ impl Pool {
     }
 
     fn test_failed(&mut self, now: Instant, id: BuildId) {
-        let Some(tunnel) = self.tunnels.iter_mut().find(|t| t.id == id && t.testing.is_some()) else { return };
+        let Some(tunnel) = self.tunnels.iter_mut().find(|t| t.id == id && t.testing.is_some()) else {
+            return;
+        };
         let was = tunnel.healthy();
         tunnel.failed(now, &mut self.rng);
         self.stats.tests_failed += 1;

@@ -46,12 +46,8 @@ impl Pool {
     }
 
     fn time_out_builds(&mut self, now: Instant) {
-        let late: Vec<BuildId> = self
-            .pending
-            .iter()
-            .filter(|p| p.started + self.timeout <= now)
-            .map(|p| p.id)
-            .collect();
+        let late: Vec<BuildId> =
+            self.pending.iter().filter(|p| p.started + self.timeout <= now).map(|p| p.id).collect();
         for &id in &late {
             self.actions.push_back(Action::Abandon { id });
             self.stats.timed_out += 1;
@@ -116,20 +112,20 @@ impl Pool {
     /// Tunnels wanted beyond those that are good and those about to be.
     fn missing(&self, now: Instant) -> usize {
         let good = self.tunnels.iter().filter(|t| t.good(now)).count();
-        let promising = self.pending.iter().filter(|p| p.started + self.patience() > now).count();
+        let promising = self.pending.iter().filter(|p| !self.slow(p, now)).count();
         usize::from(self.config.quantity).saturating_sub(good + promising)
     }
 
     fn room(&self) -> usize {
-        let most = if self.tunnels.is_empty() {
-            usize::from(self.config.quantity).clamp(IN_FLIGHT, COLD_IN_FLIGHT)
-        } else {
-            IN_FLIGHT
-        };
+        let most = if self.tunnels.is_empty() { COLD_IN_FLIGHT } else { IN_FLIGHT };
         most.saturating_sub(self.pending.len())
     }
 
-    /// A build slower than this is not counted on any more: another may start beside it.
+    /// Whether another build should start beside this one, since there is nothing else and it takes long.
+    fn slow(&self, pending: &Pending, now: Instant) -> bool {
+        pending.started + self.patience() <= now && !self.tunnels.iter().any(Tunnel::healthy)
+    }
+
     fn patience(&self) -> Duration {
         let usual = self.build_time.unwrap_or(Duration::from_secs(2));
         (usual * 3).clamp(Duration::from_secs(2), self.timeout)

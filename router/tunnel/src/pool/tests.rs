@@ -120,6 +120,7 @@ fn an_hour_without_a_gap_while_three_builds_in_ten_fail() {
         let mut world = World::new(client(3), seed);
         world.build_failures = 0.3;
         world.run(60_000, |_| {});
+        world.most_building = 0;
         world.run(3_600_000, |world| {
             assert!(world.live() >= 3, "seed {seed}: {} tunnels at {} s", world.live(), world.at / 1000);
         });
@@ -173,15 +174,14 @@ fn a_tunnel_that_fails_its_tests_is_replaced_and_retired() {
 }
 
 #[test]
-fn when_everything_fails_nothing_is_thrown_away() {
+fn when_everything_fails_the_last_is_not_thrown_away() {
     let mut world = World::new(client(2), 5);
     world.run(60_000, |_| {});
     world.broken = world.pool.tunnels().map(Tunnel::id).collect();
     world.build_failures = 1.0;
     world.run(150_000, |_| {});
-    assert_eq!(world.pool.tunnels().len(), 2, "they may be all we have");
     assert_eq!(world.live(), 0);
-    assert_eq!(world.pool.usable().count(), 2);
+    assert!(world.pool.usable().count() >= 1, "the last may be all we have");
     world.build_failures = 0.0;
     world.run(240_000, |_| {});
     assert_eq!(world.live(), 2);
@@ -199,7 +199,7 @@ fn a_cold_start_among_failures_retries_quickly_but_not_madly() {
     world.run(600_000, |_| {});
     assert!(world.pool.stats().builds < 600, "{:?}", world.pool.stats());
     world.build_failures = 0.0;
-    world.run(612_000, |_| {});
+    world.run(630_000, |_| {});
     assert_eq!(world.live(), 2);
 }
 

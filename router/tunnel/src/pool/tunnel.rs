@@ -1,6 +1,7 @@
 //! One tunnel as its pool sees it.
 
 use super::BuildId;
+use crate::LIFETIME;
 use allium_crypto::Rng;
 use allium_wire::RouterHash;
 use std::time::{Duration, Instant};
@@ -35,15 +36,15 @@ impl Tunnel {
         built: Instant,
         rng: &mut Rng,
     ) -> Self {
-        let expires = started + crate::LIFETIME;
+        let ahead = Duration::from_millis(rng.range(90_000..150_000));
         let next_test =
             if hops.is_empty() { None } else { Some(built + Duration::from_millis(rng.range(300..6000))) };
         Self {
             id,
             hops,
             built,
-            replace_at: expires - Duration::from_millis(rng.range(90_000..150_000)),
-            expires,
+            replace_at: started + LIFETIME.saturating_sub(ahead),
+            expires: started + LIFETIME,
             next_test,
             testing: None,
             failures: 0,

@@ -156,11 +156,8 @@ impl Selector {
         let mut found = 0;
         let mut any = false;
         for loosened in Loosened::STEPS {
-            let admitted: Vec<(&Candidate, f64)> = candidates
-                .iter()
-                .filter(|c| self.admits(c, loosened))
-                .map(|c| (c, self.weight(c)))
-                .collect();
+            let admitted: Vec<(&Candidate, f64)> =
+                candidates.iter().filter(|c| self.admits(c, loosened)).map(|c| (c, self.weight(c))).collect();
             any |= !admitted.is_empty();
             // An unlucky draw can leave no one for the last place: try again before giving up a rule.
             for _ in 0..if admitted.len() < length { 1 } else { ATTEMPTS } {
@@ -221,8 +218,10 @@ impl Selector {
     ) -> Vec<&'a Candidate> {
         let near_first = self.direction == Direction::Inbound && !self.we_are_reachable;
         let (near, far) = if near_first || length == 1 { (0, length.min(2) - 1) } else { (1, 0) };
-        let apart =
-            Apart { networks: self.ip_rule && loosened < Loosened::Network, families: loosened < Loosened::Family };
+        let apart = Apart {
+            networks: self.ip_rule && loosened < Loosened::Network,
+            families: loosened < Loosened::Family,
+        };
         let mut chosen: Vec<&Candidate> = Vec::with_capacity(length);
         for position in 0..length {
             let place = Place { near: position == near, far: position == far, near_first };

@@ -63,7 +63,7 @@ fn rules_are_loosened_in_order_and_the_result_says_so() {
     assert_eq!(with(&|c| c.family = Some(1)), Ok(Loosened::Family));
     assert_eq!(with(&|c| c.congestion = Some('G')), Err(Why::NoCandidates));
     assert_eq!(with(&|c| c.usable = false), Err(Why::NoCandidates));
-    assert_eq!(with(&|c| c.reachable = false), Err(Why::TooFew { wanted: 3, found: 1 }));
+    assert_eq!(with(&|c| c.reachable = false), Err(Why::TooFew { wanted: 3, found: 0 }));
     assert_eq!(with(&|c| c.hash = hash(1)), Err(Why::TooFew { wanted: 3, found: 1 }));
     assert_eq!(with(&|c| c.hash = hash(999)), Err(Why::NoCandidates), "ourselves");
 }
@@ -71,7 +71,9 @@ fn rules_are_loosened_in_order_and_the_result_says_so() {
 #[test]
 fn the_ip_rule_can_be_switched_off_and_routers_be_prescribed() {
     let mut candidates: Vec<Candidate> = (0..5).map(good).collect();
-    candidates.iter_mut().for_each(|c| c.networks = [Some(127), None]);
+    for c in &mut candidates {
+        c.networks = [Some(127), None];
+    }
     let mut selector = selector(Direction::Outbound, 3);
     selector.ip_rule = false;
     assert_eq!(selector.select(&candidates, 3).unwrap().loosened, Loosened::Nothing);
@@ -155,8 +157,9 @@ proptest! {
     ) {
         let candidates: Vec<Candidate> = raw
             .iter()
-            .map(|(id, band, reachable, connected, failed, family, score)| Candidate {
-                hash: hash(u64::from(*id % 32)),
+            .zip(0..)
+            .map(|((id, band, reachable, connected, failed, family, score), n)| Candidate {
+                hash: hash(n),
                 bandwidth: *band as char,
                 reachable: *reachable,
                 floodfill: id % 3 == 0,
@@ -181,10 +184,20 @@ proptest! {
             }
             let far = if inbound { chosen.hops[0] } else { chosen.hops[length - 1] };
             prop_assert!(candidates.iter().any(|c| c.hash == far && c.reachable));
-            if chosen.loosened < Loosened::Network {
-                let networks: Vec<_> = chosen.hops.iter().collect();
-                prop_assert!(networks.len() <= 8);
-            }
+            let hops: Vec<Candidate> = chosen.hops.iter().map(|h| find(&candidates, *h)).collect();
+            let mut networks: Vec<_> = hops.iter().map(|c| c.networks[0]).collect();
+            let mut families: Vec<_> = hops.iter().filter_map(|c| c.family).collect();
+            networks.sort_unstable();
+            families.sort_unstable();
+            let apart = |keys: usize, mut unique: Vec<u64>| {
+                unique.dedup();
+                unique.len() == keys
+            };
+            let networks: Vec<u64> = networks.into_iter().flatten().collect();
+            prop_assert!(chosen.loosened >= Loosened::Network || apart(length, networks));
+            prop_assert!(chosen.loosened >= Loosened::Family || apart(families.len(), families.clone()));
+            prop_assert!(chosen.loosened >= Loosened::Capacity || hops.iter().all(|c| c.congestion != Some('E')));
+            prop_assert!(chosen.loosened >= Loosened::RecentFailures || hops.iter().all(|c| !c.recently_failed));
         }
     }
 }

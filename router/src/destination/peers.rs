@@ -1,0 +1,217 @@
+//! What a destination knows of those it speaks with: their LeaseSets, and the way to them.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use allium_crypto::Rng;
+use allium_garlic::PeerKey;
+use allium_stream::Transmit;
+use allium_wire::tunnel::Target as TunnelTarget;
+use allium_wire::{Date, DestHash, Lease, LeaseSet, Now};
+use tokio::sync::oneshot;
+
+use super::paths::OutboundPath;
+use super::stream::Stream;
+use super::{ConnectError, Target};
+
+/// Messages to a peer whose LeaseSet is being looked for.
+const WAITING: usize = 256;
+/// A way is kept for so many packets; then the next is drawn.
+const BURST: u32 = 24;
+/// A lease that ends sooner is used only if there is no other.
+const MARGIN: Duration = Duration::from_secs(20);
+/// A way on which something was lost is avoided for so long.
+const AVOID: Duration = Duration::from_secs(10);
+/// Unanswered for so long, a peer may have other tunnels, or have forgotten us.
+const SILENCE: Duration = Duration::from_secs(4);
+/// How often that is acted on.
+const REFRESH: Duration = Duration::from_secs(8);
+
+/// A caller that waits for a stream.
+pub(super) struct Waiting {
+    pub(super) to: Target,
+    pub(super) port: u16,
+    pub(super) answer: oneshot::Sender<Result<Stream, ConnectError>>,
+}
+
+/// Through which of our tunnels, to which of theirs.
+#[derive(Clone)]
+struct Way {
+    out: Arc<OutboundPath>,
+    lease: Lease,
+    left: u32,
+    hint: u64,
+}
+
+/// A destination that we speak with.
+pub(super) struct Peer {
+    pub(super) lease_set: Option<LeaseSet>,
+    pub(super) key: Option<PeerKey>,
+    pub(super) looking: bool,
+    pub(super) connects: Vec<Waiting>,
+    pub(super) unsent: VecDeque<Transmit>,
+    pub(super) heard: Instant,
+    pub(super) used: Instant,
+    /// Since when there is something unanswered.
+    asked: Option<Instant>,
+    refreshed: Option<Instant>,
+    way: Option<Way>,
+    avoid: BTreeMap<Lease, Instant>,
+}
+
+impl Peer {
+    pub(super) fn new(now: Instant) -> Self {
+        Self {
+            lease_set: None,
+            key: None,
+            looking: false,
+            connects: Vec::new(),
+            unsent: VecDeque::new(),
+            heard: now,
+            used: now,
+            asked: None,
+            refreshed: None,
+            way: None,
+            avoid: BTreeMap::new(),
+        }
+    }
+
+    /// Takes a LeaseSet, where it is newer; whether it was taken.
+    pub(super) fn learn(&mut self, set: LeaseSet) -> bool {
+        if self.lease_set.as_ref().is_some_and(|known| known.published() >= set.published()) {
+            return false;
+        }
+        let Some(key) = set.x25519() else { return false };
+        self.key = Some(PeerKey { hash: set.hash(), key });
+        if let Some(way) = &self.way
+            && !set.leases().contains(&way.lease)
+        {
+            self.way = None;
+        }
+        self.lease_set = Some(set);
+        true
+    }
+
+    /// Whether there is a lease to send to.
+    pub(super) fn reachable(&self, date: Date) -> bool {
+        self.lease_set.as_ref().is_some_and(|set| set.leases().iter().any(|lease| lease.expires > date))
+    }
+
+    /// Keeps a packet until the LeaseSet is found; the oldest goes where there are too many.
+    pub(super) fn wait(&mut self, transmit: Transmit) {
+        if self.unsent.len() >= WAITING {
+            self.unsent.pop_front();
+        }
+        self.unsent.push_back(transmit);
+    }
+
+    /// Something came from the peer.
+    pub(super) fn hear(&mut self, now: Instant) {
+        self.heard = now;
+        self.asked = None;
+    }
+
+    /// Something goes to the peer that wants an answer. True when the peer was silent for so long that its LeaseSet
+    /// should be looked for anew, and its session begun anew.
+    pub(super) fn ask(&mut self, now: Instant, again: bool) -> bool {
+        let since = *self.asked.get_or_insert(now);
+        let silent = again && now.saturating_duration_since(since) > SILENCE;
+        let lately = self.refreshed.is_some_and(|at| now.saturating_duration_since(at) < REFRESH);
+        if silent && !lately {
+            self.refreshed = Some(now);
+        }
+        silent && !lately
+    }
+
+    /// The way for the next packet: kept for a burst, then drawn among the tunnels by how fast they are.
+    pub(super) fn way(
+        &mut self,
+        now: Now,
+        paths: &[Arc<OutboundPath>],
+        lost: bool,
+        hint: u64,
+        rng: &mut Rng,
+    ) -> Option<(Arc<OutboundPath>, TunnelTarget)> {
+        if let Some(way) = &mut self.way {
+            if lost {
+                self.avoid.insert(way.lease, now.instant + AVOID);
+            } else if (way.left > 0 || way.hint == hint)
+                && way.out.lives(now.instant)
+                && way.lease.expires > now.date
+                && way.out.has_room()
+                && paths.iter().any(|path| Arc::ptr_eq(path, &way.out))
+            {
+                way.left = way.left.saturating_sub(1);
+                if way.hint == hint || way.left > 0 {
+                    way.hint = hint;
+                    return Some((way.out.clone(), target(&way.lease)));
+                }
+            }
+        }
+        let out = fastest(paths, rng)?;
+        let lease = self.lease(now, rng)?;
+        self.way = Some(Way { out: out.clone(), lease, left: BURST, hint });
+        Some((out, target(&lease)))
+    }
+
+    fn lease(&mut self, now: Now, rng: &mut Rng) -> Option<Lease> {
+        self.avoid.retain(|_, until| *until > now.instant);
+        let set = self.lease_set.as_ref()?;
+        let alive: Vec<Lease> = set.leases().iter().filter(|lease| lease.expires > now.date).copied().collect();
+        let lasting = |lease: &&Lease| lease.expires > now.date + MARGIN;
+        let good: Vec<Lease> =
+            alive.iter().filter(lasting).filter(|lease| !self.avoid.contains_key(lease)).copied().collect();
+        rng.choose(if good.is_empty() { &alive } else { &good }).copied()
+    }
+}
+
+fn target(lease: &Lease) -> TunnelTarget {
+    TunnelTarget::Tunnel { gateway: lease.gateway, tunnel: lease.tunnel }
+}
+
+/// Draws a tunnel: one twice as slow a quarter as often, and one without room only where none has any.
+fn fastest(paths: &[Arc<OutboundPath>], rng: &mut Rng) -> Option<Arc<OutboundPath>> {
+    let roomy: Vec<&Arc<OutboundPath>> = paths.iter().filter(|path| path.has_room()).collect();
+    let from: Vec<&Arc<OutboundPath>> = if roomy.is_empty() { paths.iter().collect() } else { roomy };
+    let weights: Vec<f64> = from.iter().map(|path| path.slowness().powi(-2)).collect();
+    let mut draw = rng.unit() * weights.iter().sum::<f64>();
+    for (path, weight) in from.iter().zip(&weights) {
+        draw -= weight;
+        if draw <= 0.0 {
+            return Some((*path).clone());
+        }
+    }
+    from.last().map(|path| (*path).clone())
+}
+
+/// The peers of a destination.
+#[derive(Default)]
+pub(super) struct Peers(BTreeMap<DestHash, Peer>);
+
+/// The most peers remembered.
+const PEERS: usize = 4096;
+/// A peer unused for so long is forgotten.
+const FORGET: Duration = Duration::from_secs(900);
+
+impl Peers {
+    pub(super) fn get(&mut self, hash: &DestHash) -> Option<&mut Peer> {
+        self.0.get_mut(hash)
+    }
+
+    pub(super) fn entry(&mut self, hash: DestHash, now: Instant) -> &mut Peer {
+        if self.0.len() >= PEERS && !self.0.contains_key(&hash) {
+            let oldest = self.0.iter().min_by_key(|(_, peer)| peer.used).map(|(hash, _)| *hash);
+            if let Some(oldest) = oldest {
+                self.0.remove(&oldest);
+            }
+        }
+        let peer = self.0.entry(hash).or_insert_with(|| Peer::new(now));
+        peer.used = now;
+        peer
+    }
+
+    pub(super) fn sweep(&mut self, now: Instant) {
+        self.0.retain(|_, peer| peer.looking || now.saturating_duration_since(peer.used) < FORGET);
+    }
+}

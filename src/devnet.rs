@@ -1,0 +1,200 @@
+//! `allium devnet`: a private network in one process, with a sample hidden site.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use allium_client_api::config::{HttpProxy, Socks};
+use allium_client_api::{ClientApi, ClientConfig, Machine};
+use allium_router::net::Tcp;
+use allium_router::{Clock, Config, Router, Start, Store};
+use anyhow::{Context, bail};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_util::sync::CancellationToken;
+
+/// The network's id.
+const NETWORK: u8 = 99;
+/// What is known to be free is taken where it can be.
+const HTTP: u16 = 4444;
+const SOCKS: u16 = 4447;
+const PAGE: &str = include_str!("devnet.html");
+/// How long the first page may take.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Runs the network until it is told to stop.
+pub(crate) fn run(routers: usize, dir: Option<PathBuf>) -> anyhow::Result<()> {
+    crate::run::log("warn");
+    let temporary = dir.is_none();
+    let dir = match dir {
+        Some(dir) => dir,
+        None => std::env::temp_dir().join(format!("allium-devnet-{}", std::process::id())),
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let result = runtime.block_on(network(routers, &dir));
+    runtime.shutdown_background();
+    if temporary {
+        let _ = std::fs::remove_dir_all(&dir);
+    }
+    result
+}
+
+/// A port of this machine's that is free now: `wanted`, or another.
+async fn free_port(wanted: u16) -> anyhow::Result<u16> {
+    let at = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    let listener = match TcpListener::bind(at(wanted)).await {
+        Ok(listener) => listener,
+        Err(_) => TcpListener::bind(at(0)).await?,
+    };
+    Ok(listener.local_addr()?.port())
+}
+
+#[expect(clippy::print_stdout, reason = "what the network offers is for the person who started it")]
+async fn network(routers: usize, dir: &Path) -> anyhow::Result<()> {
+    println!("starting {routers} routers in {}", dir.display());
+    let stop = CancellationToken::new();
+    let site = sample_site(stop.clone()).await?;
+    let (http, socks) = (free_port(HTTP).await?, free_port(SOCKS).await?);
+    let mut running = Vec::new();
+    for index in 0..routers {
+        running.push(start(index, dir).await?);
+    }
+    let infos: Vec<_> = running.iter().map(|(router, _)| router.info()).collect();
+    for (router, _) in &running {
+        let others = infos.iter().filter(|info| info.hash() != router.hash()).cloned().collect();
+        router.learn(others).await;
+    }
+    // The first router has the proxies, the last one the site.
+    let at = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    let (Some((first, first_store)), Some((last, last_store))) = (running.first(), running.last()) else {
+        bail!("a network needs routers");
+    };
+    let mut proxies = quiet();
+    proxies.http_proxy = HttpProxy { enabled: true, listen: at(http), ..HttpProxy::default() };
+    proxies.socks = Socks { enabled: true, listen: at(socks) };
+    let mut services = quiet();
+    services.services.push(
+        toml::from_str(&format!("name = \"sample\"\ntarget = \"{site}\"\nkeys = \"sample.dat\""))
+            .context("the sample service")?,
+    );
+    let mut rng = crate::run::system_rng()?;
+    let mut apis = Vec::new();
+    for (router, store, config) in [(first, first_store, &proxies), (last, last_store, &services)] {
+        let machine = Machine { net: Arc::new(Tcp), store: Some(store.clone()), rng: rng.fork() };
+        apis.push(ClientApi::start(router, config, machine, stop.clone()).await?);
+    }
+    let address = sample_address(last_store)?;
+    println!("hidden site   http://{address}/");
+    println!("http proxy    127.0.0.1:{http}");
+    println!("socks proxy   127.0.0.1:{socks}");
+    println!("waiting for the first page through the tunnels ...");
+    tokio::select! {
+        biased;
+        told = crate::run::told_to_stop() => return told,
+        first = first_page(at(http), &address) => first?,
+    }
+    println!("it works; paste this:");
+    println!("curl -x http://127.0.0.1:{http} http://{address}/");
+    let _ = std::io::Write::flush(&mut std::io::stdout());
+    crate::run::told_to_stop().await?;
+    println!("stopping");
+    stop.cancel();
+    for (router, _) in &running {
+        router.stop().await;
+    }
+    for api in &apis {
+        api.stopped().await;
+    }
+    Ok(())
+}
+
+/// A configuration without proxies and services.
+fn quiet() -> ClientConfig {
+    let mut config = ClientConfig::default();
+    config.http_proxy.enabled = false;
+    config.socks.enabled = false;
+    config
+}
+
+async fn start(index: usize, dir: &Path) -> anyhow::Result<(Router, Store)> {
+    let store = Store::open(&dir.join(format!("router-{index}")))?;
+    let at = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port(0).await?));
+    let mut config = Config::default();
+    config.network.id = NETWORK;
+    config.network.allow_local = true;
+    config.network.floodfill = index < 3;
+    config.reseed.urls = Some(Vec::new());
+    config.ntcp2.bind = vec![at];
+    config.ntcp2.publish = vec![at];
+    let rng = crate::run::system_rng()?;
+    let start =
+        Start { config, store: Some(store.clone()), net: Arc::new(Tcp), clock: Clock::system(), rng };
+    Ok((Router::start(start).await?, store))
+}
+
+fn sample_address(store: &Store) -> anyhow::Result<String> {
+    let file = store.read("sample.dat", 64 << 10)?.context("the sample's keys are not there")?;
+    Ok(allium_wire::DestinationKeys::decode(&file)?.destination().dest_hash().b32())
+}
+
+/// A web server with one page; gives its address.
+async fn sample_site(stop: CancellationToken) -> anyhow::Result<SocketAddr> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+    let at = listener.local_addr()?;
+    tokio::spawn(async move {
+        loop {
+            let accepted = tokio::select! {
+                biased;
+                () = stop.cancelled() => return,
+                accepted = listener.accept() => accepted,
+            };
+            if let Ok((stream, _)) = accepted {
+                tokio::spawn(serve_page(stream));
+            }
+        }
+    });
+    Ok(at)
+}
+
+async fn serve_page(mut stream: TcpStream) -> std::io::Result<()> {
+    let mut head = Vec::new();
+    let mut buffer = [0; 4096];
+    while !head.windows(4).any(|window| window == b"\r\n\r\n") {
+        let n = stream.read(&mut buffer).await?;
+        if n == 0 || head.len() > 64 << 10 {
+            return Ok(());
+        }
+        head.extend_from_slice(&buffer[..n]);
+    }
+    let answer = format!(
+        "HTTP/1.1 200 OK\r\nContent-Type: text/html; charset=utf-8\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{PAGE}",
+        PAGE.len()
+    );
+    stream.write_all(answer.as_bytes()).await?;
+    stream.shutdown().await
+}
+
+/// Fetches the page through the proxy until it comes.
+async fn first_page(proxy: SocketAddr, address: &str) -> anyhow::Result<()> {
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    loop {
+        let tried = tokio::time::timeout(Duration::from_secs(20), fetch(proxy, address)).await;
+        if matches!(tried, Ok(Ok(true))) {
+            return Ok(());
+        }
+        if tokio::time::Instant::now() > deadline {
+            bail!("no page came within {} s", PATIENCE.as_secs());
+        }
+        tokio::time::sleep(Duration::from_millis(250)).await;
+    }
+}
+
+async fn fetch(proxy: SocketAddr, address: &str) -> std::io::Result<bool> {
+    let mut stream = TcpStream::connect(proxy).await?;
+    let request = format!("GET http://{address}/ HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await?;
+    let mut answer = Vec::new();
+    stream.take(1 << 20).read_to_end(&mut answer).await?;
+    Ok(answer.starts_with(b"HTTP/1.1 200") && answer.ends_with(PAGE.as_bytes()))
+}
