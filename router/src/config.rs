@@ -96,11 +96,13 @@ pub struct Tunnels {
     pub exploratory_quantity: Quantity,
     /// The most tunnels carried for others.
     pub transit: u32,
+    /// Drop others' tunnels after so many seconds without a message; 0 keeps them until they expire.
+    pub drop_idle_transit: u32,
 }
 
 impl Default for Tunnels {
     fn default() -> Self {
-        Self { exploratory_length: Length(2), exploratory_quantity: Quantity(3), transit: 10_000 }
+        Self { exploratory_length: Length(2), exploratory_quantity: Quantity(3), transit: 10_000, drop_idle_transit: 0 }
     }
 }
 

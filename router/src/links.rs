@@ -202,11 +202,11 @@ async fn run(shared: Arc<Shared>, connection: Connection, established: Establish
         activity: Mutex::new(Activity { received: now, sent: now }),
     });
     let outbox = shared.outbox(&link.peer);
-    outbox.link_up(link.number);
+    let filled = outbox.link_up(link.number);
     shared.links.up.fetch_add(1, Ordering::Relaxed);
     let Connection { read, write, .. } = connection;
     let writer =
-        tokio::spawn(writer::run(shared.clone(), link.clone(), outbox.clone(), write, established.sender));
+        tokio::spawn(writer::run(shared.clone(), link.clone(), (outbox.clone(), filled), write, established.sender));
     reader::run(&shared, &link, read, established.receiver).await;
     link.close.cancel();
     let _ = writer.await;

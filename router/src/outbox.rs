@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use allium_wire::RouterHash;
@@ -39,6 +39,8 @@ struct Queued {
 struct State {
     queue: VecDeque<Queued>,
     link: Link,
+    /// Wakes the writer of the link that is up. Each has its own: where two links stand, only the newer one writes.
+    writer: Option<Arc<Notify>>,
 }
 
 /// The messages that wait for one peer. Survives reconnects.
@@ -46,7 +48,6 @@ pub(crate) struct Outbox {
     peer: RouterHash,
     state: Mutex<State>,
     bytes: AtomicUsize,
-    wake: Notify,
     room: Notify,
 }
 
@@ -64,9 +65,8 @@ impl Outbox {
     pub(crate) fn new(peer: RouterHash) -> Self {
         Self {
             peer,
-            state: Mutex::new(State { queue: VecDeque::new(), link: Link::Down }),
+            state: Mutex::new(State { queue: VecDeque::new(), link: Link::Down, writer: None }),
             bytes: AtomicUsize::new(0),
-            wake: Notify::new(),
             room: Notify::new(),
         }
     }
@@ -128,9 +128,8 @@ impl Outbox {
             Pushed::Queued
         };
         self.bytes.fetch_add(added, Ordering::Relaxed);
-        drop(state);
-        if added > 0 {
-            self.wake.notify_one();
+        if added > 0 && let Some(writer) = &state.writer {
+            writer.notify_one();
         }
         (outcome, dropped)
     }
@@ -162,15 +161,15 @@ impl Outbox {
         stale
     }
 
-    /// Waits until something was pushed.
-    pub(crate) async fn filled(&self) {
-        self.wake.notified().await;
-    }
-
     /// Marks the peer connected by link number `link`: its writer alone drains the queue from now on.
-    pub(crate) fn link_up(&self, link: u64) {
-        lock(&self.state).link = Link::Up(link);
-        self.wake.notify_one();
+    ///
+    /// The result wakes that writer when something was pushed.
+    pub(crate) fn link_up(&self, link: u64) -> Arc<Notify> {
+        let writer = Arc::new(Notify::new());
+        let mut state = lock(&self.state);
+        state.link = Link::Up(link);
+        state.writer = Some(writer.clone());
+        writer
     }
 
     /// Whether link number `link` is still the one that drains this queue.
@@ -184,6 +183,7 @@ impl Outbox {
         if state.link != Link::Up(link) {
             return false;
         }
+        state.writer = None;
         let again = !state.queue.is_empty();
         state.link = if again { Link::Dialling } else { Link::Down };
         again

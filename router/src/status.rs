@@ -1,5 +1,7 @@
 //! What a running router says of itself.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 /// A router's state at one moment: what `allium status` prints.
@@ -51,6 +53,8 @@ pub struct Status {
     pub bad_messages: u64,
     /// TCP's congestion control on links.
     pub congestion_control: Option<String>,
+    /// Every counter's value, by name.
+    pub counters: BTreeMap<String, u64>,
     /// Local destinations: services and proxies.
     pub destinations: Vec<DestinationStatus>,
 }

@@ -67,6 +67,16 @@ impl Entry {
             Self::Own(tunnel, _) => lock(tunnel).expires(),
         }
     }
+
+    /// Messages that were carried for others.
+    fn relayed(&self) -> Option<u64> {
+        match self {
+            Self::Participant(hop, _) => Some(lock(hop).relayed()),
+            Self::Gateway(hop, _) => Some(lock(hop).relayed()),
+            Self::Endpoint(hop) => Some(lock(hop).relayed()),
+            Self::Own(..) => None,
+        }
+    }
 }
 
 const SHARDS: usize = 64;
@@ -108,12 +118,13 @@ impl Tunnels {
         self.shard(id).write().unwrap_or_else(PoisonError::into_inner).remove(&id);
     }
 
-    /// Removes what has expired; gives how many of those were others' tunnels.
-    pub(crate) fn sweep(&self, now: Instant) -> usize {
+    /// Removes what has expired, and others' tunnels of which `idle` says so, given how many messages they carried;
+    /// gives how many of those removed were others'.
+    pub(crate) fn sweep(&self, now: Instant, mut idle: impl FnMut(TunnelId, u64) -> bool) -> usize {
         let mut transit = 0;
         for shard in &self.shards {
-            shard.write().unwrap_or_else(PoisonError::into_inner).retain(|_, entry| {
-                let keep = entry.expires() > now;
+            shard.write().unwrap_or_else(PoisonError::into_inner).retain(|id, entry| {
+                let keep = entry.expires() > now && !entry.relayed().is_some_and(|relayed| idle(*id, relayed));
                 transit += usize::from(!keep && !matches!(**entry, Entry::Own(..)));
                 keep
             });

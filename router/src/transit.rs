@@ -1,11 +1,12 @@
 //! The task that answers others' requests to carry their tunnels.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use allium_tunnel::admit::Limits;
 use allium_tunnel::{Admission, Responder};
-use allium_wire::RouterHash;
+use allium_wire::{RouterHash, TunnelId};
 use allium_wire::i2np::{BuildRecords, Message};
 use tokio::sync::mpsc;
 use tracing::debug;
@@ -22,6 +23,37 @@ pub(crate) struct Request {
 /// How often expired tunnels are removed.
 const SWEEP: Duration = Duration::from_secs(5);
 
+/// Finds others' tunnels that nothing went through for long.
+struct Idle {
+    after: Option<Duration>,
+    /// What each had carried when it was last seen to carry something.
+    seen: BTreeMap<TunnelId, (u64, Instant)>,
+}
+
+impl Idle {
+    fn new(shared: &Shared) -> Self {
+        let after = Some(shared.config.tunnels.drop_idle_transit).filter(|seconds| *seconds > 0);
+        Self { after: after.map(|seconds| Duration::from_secs(seconds.into())), seen: BTreeMap::new() }
+    }
+
+    /// Removes what is over; gives how many tunnels.
+    fn sweep(&mut self, shared: &Shared, now: Instant) -> usize {
+        let Some(after) = self.after else { return shared.tunnels.sweep(now, |_, _| false) };
+        let mut seen = BTreeMap::new();
+        let removed = shared.tunnels.sweep(now, |id, relayed| {
+            let before = self.seen.get(&id).filter(|(then, _)| *then == relayed);
+            let since = before.map_or(now, |(_, at)| *at);
+            let idle = now.saturating_duration_since(since) >= after;
+            if !idle {
+                seen.insert(id, (relayed, since));
+            }
+            idle
+        });
+        self.seen = seen;
+        removed
+    }
+}
+
 /// What this router takes on, by its configuration.
 fn limits(shared: &Shared) -> Limits {
     let network = &shared.config.network;
@@ -37,13 +69,14 @@ pub(crate) async fn run(shared: Arc<Shared>, mut requests: mpsc::Receiver<Reques
     let mut batch = Batch::new();
     let mut sweep = tokio::time::interval(SWEEP);
     let mut relayed = 0;
+    let mut idle = Idle::new(&shared);
     loop {
         tokio::select! {
             biased;
             () = shared.stop.cancelled() => return,
             _ = sweep.tick() => {
                 let now = shared.clock.now();
-                for _ in 0..shared.tunnels.sweep(now.instant) {
+                for _ in 0..idle.sweep(&shared, now.instant) {
                     admission.closed();
                 }
                 let total = shared.counters.transit_messages.get();

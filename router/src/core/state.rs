@@ -108,6 +108,7 @@ impl Core {
                 + counters.dropped_stale.get()
                 + counters.dropped_inbox.get(),
             bad_messages: counters.malformed.get() + counters.misplaced.get(),
+            counters: counters.all().into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
             congestion_control: shared.net.congestion_control(),
             destinations,
         }

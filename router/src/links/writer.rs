@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering;
 use allium_link::ntcp2::{Error, Reason, Sender};
 use allium_wire::i2np::Message;
 use tokio::io::AsyncWriteExt;
+use tokio::sync::Notify;
 use tracing::debug;
 
 use super::{Link, WRITE_TIMEOUT};
@@ -22,13 +23,13 @@ const WRITE: usize = 48 << 10;
 pub(super) async fn run(
     shared: Arc<Shared>,
     link: Arc<Link>,
-    outbox: Arc<Outbox>,
+    (outbox, filled): (Arc<Outbox>, Arc<Notify>),
     mut write: Box<dyn WriteHalf>,
     mut sender: Sender,
 ) {
     let mut out = Vec::new();
     let mut queue = VecDeque::new();
-    while next(&shared, &link, &outbox, &mut queue).await {
+    while next(&shared, &link, (&outbox, &filled), &mut queue).await {
         if seal(&shared, &mut sender, &mut queue, &mut out).is_err() {
             break;
         }
@@ -63,17 +64,26 @@ pub(super) async fn run(
 }
 
 /// Waits until there is something to write, and takes it; false when the link is to close.
-async fn next(shared: &Shared, link: &Link, outbox: &Outbox, queue: &mut VecDeque<Message>) -> bool {
+async fn next(
+    shared: &Shared,
+    link: &Link,
+    (outbox, filled): (&Outbox, &Notify),
+    queue: &mut VecDeque<Message>,
+) -> bool {
     loop {
         if link.close.is_cancelled() {
             return false;
         }
         let now = shared.clock.now().instant;
-        if outbox.is_link(link.number) {
+        let ours = outbox.is_link(link.number);
+        if ours {
             let stale = outbox.take(now, WRITE, queue);
             shared.counters.dropped_stale.add(stale as u64);
             if !queue.is_empty() {
                 return true;
+            }
+            if stale > 0 {
+                continue;
             }
         }
         let idle_at = shared.links.policy.idle_at(*lock(&link.activity), shared.links.up());
@@ -84,7 +94,7 @@ async fn next(shared: &Shared, link: &Link, outbox: &Outbox, queue: &mut VecDequ
         tokio::select! {
             biased;
             () = link.close.cancelled() => return false,
-            () = outbox.filled() => {}
+            () = filled.notified() => {}
             () = Clock::sleep_until(Some(idle_at)) => {}
         }
     }

@@ -6,6 +6,7 @@ mod timers;
 use std::time::{Duration, Instant};
 
 use allium_crypto::sign::SigningKey;
+use allium_wire::streaming::Packet;
 use allium_wire::{DestHash, Destination};
 
 use crate::config::{Config, MTU_DEFAULT, MTU_MIN};
@@ -30,6 +31,10 @@ const OVERFLOW_WINDOW: u32 = 256;
 /// A little less than what i2pd keeps beyond a gap.
 const I2PD_WINDOW: u32 = 1400;
 
+/// How long a connection that is over is remembered, to answer repetitions.
+const LEAST_WAIT: Duration = Duration::from_secs(30);
+const MOST_WAIT: Duration = Duration::from_secs(90);
+
 /// Who we are: the destination, its hash and its signing key.
 pub(crate) struct Keys {
     pub(crate) destination: Destination,
@@ -40,7 +45,7 @@ pub(crate) struct Keys {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Choked {
     No,
-    /// Until the peer says otherwise.
+    /// Until the peer says otherwise, or takes what was sent after it said so.
     Told,
     /// The peer has dropped something; it needs a pause.
     Until(Instant),
@@ -82,8 +87,10 @@ pub(crate) struct Connection {
     /// When nothing needs to be remembered of it any more.
     forget_at: Option<Instant>,
     choked: Choked,
+    choked_at: Option<Instant>,
     probe_at: Option<Instant>,
     probes: u32,
+    choked_probes: u32,
     /// Packets that may be sent in spite of window, pace and choking.
     urgent: u8,
     /// A keepalive asks for an answer.
@@ -149,8 +156,10 @@ impl Connection {
             over: None,
             forget_at: None,
             choked: Choked::No,
+            choked_at: None,
             probe_at: None,
             probes: 0,
+            choked_probes: 0,
             urgent: 0,
             keepalive: false,
             last_heard: now,
@@ -218,7 +227,8 @@ impl Connection {
         self.probe_at = None;
         self.urgent = 0;
         self.choked = Choked::No;
-        self.forget_at = Some(now + path.rtt.probe_timeout(Duration::from_secs(10)) * 4);
+        let wait = path.rtt.probe_timeout(Duration::from_secs(1)) * 8;
+        self.forget_at = Some(now + wait.clamp(LEAST_WAIT, MOST_WAIT));
     }
 
     /// Whether the connection can be dropped.
@@ -250,7 +260,8 @@ impl Connection {
             return Want::Urgent;
         }
         if self.choked != Choked::No {
-            return Want::Nothing;
+            // A CLOSE without data needs no room.
+            return if closing && !has_data && !self.send.has_lost() { Want::Turn } else { Want::Nothing };
         }
         if self.send.has_lost() {
             return Want::Turn;
@@ -279,7 +290,9 @@ impl Connection {
             }
             if self.choked != Choked::Told {
                 self.choked = Choked::Told;
+                self.choked_at = Some(now);
                 self.probes = 0;
+                self.choked_probes = 0;
                 self.rearm(now, path);
             }
         } else if self.choked == Choked::Told {
@@ -296,15 +309,18 @@ impl Connection {
         self.rearm(now, path);
     }
 
-    /// Processes the acknowledgement fields of a packet.
+    /// Processes the acknowledgement fields of a packet, of which `nacks` are in ascending order; whether
+    /// they make sense.
     pub(crate) fn acknowledge(
         &mut self,
         now: Instant,
-        through: u32,
+        packet: &Packet,
         nacks: &[u32],
         config: &Config,
         path: &mut Path,
     ) -> bool {
+        let through = packet.ack_through;
+        let chokes = packet.delay_requested.is_some();
         let span = self.send.span();
         let first = self.send.base();
         let progress = self.send.acknowledge(now, through, nacks, path);
@@ -314,6 +330,9 @@ impl Connection {
             self.probes = 0;
             self.probe_at = None;
             self.rearm(now, path);
+            if self.choked == Choked::Told && !chokes && progress.latest > self.choked_at {
+                self.unchoke(now, path);
+            }
         }
         !progress.absurd
     }
@@ -329,7 +348,7 @@ impl Connection {
 
     /// Whether a late packet may be answered by another RESET; a few times only.
     pub(crate) fn may_reset_again(&mut self) -> bool {
-        self.resets += 1;
+        self.resets = self.resets.saturating_add(1);
         self.resets <= 3
     }
 

@@ -26,6 +26,9 @@ use timers::{Key, Timers};
 /// Packets outside connections (RESET, ping, pong) that may wait to be sent.
 const MOST_CONTROL: usize = 256;
 
+/// Connections that are over and still remembered.
+const MOST_ENDED: usize = 2048;
+
 /// A packet that belongs to no connection.
 struct Control {
     to: DestHash,
@@ -46,6 +49,9 @@ pub struct Host {
     connections: HashMap<u32, Connection>,
     /// Connections that peers opened, by the peer's stream ID.
     by_remote: HashMap<u32, u32>,
+    /// Connections that are not over, and those that are, in the order in which they ended.
+    live: usize,
+    ended: VecDeque<u32>,
     paths: Vec<Path>,
     path_of: HashMap<DestHash, usize>,
     early: Early,
@@ -72,6 +78,8 @@ impl Host {
             keys: Keys { destination, hash, signing },
             connections: HashMap::with_hasher(rng.hasher()),
             by_remote: HashMap::with_hasher(rng.hasher()),
+            live: 0,
+            ended: VecDeque::new(),
             paths: Vec::new(),
             path_of: HashMap::with_hasher(rng.hasher()),
             early: Early::new(&mut rng),
@@ -116,7 +124,7 @@ impl Host {
         first: Bytes,
     ) -> Result<ConnectionId, Error> {
         self.last_now = Some(now.instant);
-        if self.connections.len() >= self.config.max_connections {
+        if self.live >= self.config.max_connections {
             return Err(Error::TooMany);
         }
         let path = self.path(now.instant, to.dest_hash()).ok_or(Error::TooMany)?;
@@ -148,6 +156,7 @@ impl Host {
             self.by_remote.insert(connection.remote, local);
         }
         self.connections.insert(local, connection);
+        self.live += 1;
         self.touch(local);
     }
 
@@ -374,12 +383,21 @@ impl Host {
         if connection.over.is_none() {
             if let Some(path) = self.paths.get_mut(connection.path) {
                 connection.end(now, reason, path);
+                path.incoming = path.incoming.saturating_sub(usize::from(!connection.outgoing));
             }
+            self.live = self.live.saturating_sub(1);
+            self.ended.push_back(id);
             if !connection.released {
                 self.events.push_back(Event::Closed(ConnectionId(id), reason));
             }
         }
         self.settle(now, id);
+        while self.ended.len() > MOST_ENDED {
+            let oldest = self.ended.pop_front().and_then(|oldest| self.connections.get(&oldest));
+            if let Some(oldest) = oldest.filter(|oldest| oldest.released).map(|oldest| oldest.local) {
+                self.remove(oldest);
+            }
+        }
     }
 
     /// Forgets a connection.
@@ -392,7 +410,6 @@ impl Host {
         if let Some(path) = self.paths.get_mut(connection.path) {
             connection.send.clear(path);
             path.connections = path.connections.saturating_sub(1);
-            path.incoming = path.incoming.saturating_sub(usize::from(!connection.outgoing));
             path.turns.retain(|&turn| turn != id);
         }
     }
@@ -403,6 +420,14 @@ mod tests;
 
 #[cfg(test)]
 impl Host {
+    pub(crate) fn in_flight(&self) -> u64 {
+        self.paths.iter().map(|path| path.congestion.in_flight()).sum()
+    }
+
+    pub(crate) fn early_bytes(&self) -> usize {
+        self.early.bytes()
+    }
+
     pub(crate) fn phase(&self, id: ConnectionId) -> String {
         self.connections.get(&id.0).map_or(String::new(), |c| self.paths[c.path].congestion.describe())
     }

@@ -63,6 +63,8 @@ pub(crate) struct Progress {
     pub(crate) bytes: u64,
     /// Bytes that must have arrived earlier, and could not be acknowledged before gaps were filled.
     late: u64,
+    /// When the latest of the packets was sent.
+    pub(crate) latest: Option<Instant>,
     /// It acknowledges what was never sent.
     pub(crate) absurd: bool,
 }
@@ -231,6 +233,7 @@ impl SendQueue {
             packet.body = Body::Data(Bytes::new());
             progress.packets += 1;
             progress.bytes += packet.size;
+            progress.latest = progress.latest.max(Some(packet.sent));
             progress.late += if age > usual { packet.size } else { 0 };
         }
         self.finish(now, newest, path, progress);

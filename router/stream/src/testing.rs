@@ -200,6 +200,7 @@ impl Sim {
                     break;
                 }
             }
+            side.app.run(now, &mut side.host);
         }
     }
 
@@ -209,7 +210,7 @@ impl Sim {
         let peer = self.peer.as_ref().and_then(Peer::deadline);
         let timers = self.sides.iter().filter_map(|side| side.host.deadline()).chain(peer);
         let timer = timers.min().map(|at| {
-            let millis = at.saturating_duration_since(self.start).as_micros().div_ceil(1000);
+            let millis = at.saturating_duration_since(self.start).as_nanos().div_ceil(1_000_000);
             Duration::from_millis(millis as u64).max(self.elapsed + Duration::from_micros(10))
         });
         arrival.into_iter().chain(timer).min()

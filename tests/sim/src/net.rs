@@ -38,6 +38,10 @@ impl Default for Path {
 
 /// Bytes that a connection holds one way, in flight or unread, before its writer must wait.
 const WINDOW: usize = 1 << 20;
+/// Bytes of a segment, of which each may be lost.
+const SEGMENT: usize = 1400;
+/// How long a connection attempt to nowhere takes to fail.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
 
 struct World {
     rng: Rng,
@@ -80,10 +84,11 @@ impl World {
         self.events += 1;
     }
 
-    /// When what is sent now arrives.
-    fn delay(&mut self) -> Duration {
+    /// How long what is sent now is on its way.
+    fn delay(&mut self, length: usize) -> Duration {
         let mut delay = self.path.latency + self.path.jitter.mul_f64(self.rng.unit());
-        if self.rng.chance(self.path.loss) {
+        let segments = length.div_ceil(SEGMENT).max(1);
+        if self.path.loss > 0.0 && self.rng.chance(1.0 - (1.0 - self.path.loss).powi(segments as i32)) {
             delay += self.path.latency * 2 + Duration::from_millis(self.rng.range(20..120));
         }
         delay
@@ -118,22 +123,41 @@ impl SimNet {
         lock(&self.0).behind_nat.insert(ip);
     }
 
-    /// Takes a host off the net (its connections break), or puts it back.
-    pub fn set_down(&self, ip: IpAddr, down: bool) {
+    /// Takes a host off the net as a crash of its programs does: its connections are reset.
+    pub fn crash(&self, ip: IpAddr) {
+        lock(&self.0).down.insert(ip);
+        self.reset(ip);
+    }
+
+    /// Takes a host off the net as a power cut does: nobody is told, and nothing arrives any more.
+    pub fn vanish(&self, ip: IpAddr) {
         let mut world = lock(&self.0);
-        if down {
-            world.down.insert(ip);
-            world.listeners.retain(|at, _| at.ip() != ip);
-        } else {
-            world.down.remove(&ip);
-        }
+        world.down.insert(ip);
+        world.listeners.retain(|at, _| at.ip() != ip);
+    }
+
+    /// Puts a host back on the net, without the connections it had.
+    pub fn restore(&self, ip: IpAddr) {
+        self.reset(ip);
+        lock(&self.0).down.remove(&ip);
+    }
+
+    fn reset(&self, ip: IpAddr) {
+        let mut world = lock(&self.0);
+        world.listeners.retain(|at, _| at.ip() != ip);
+        world.pipes.retain(|pipe| pipe.strong_count() > 0);
         for pipe in world.pipes.iter().filter_map(std::sync::Weak::upgrade) {
             let mut pipe = lock(&pipe);
-            if down && (pipe.from == ip || pipe.to == ip) {
+            if pipe.from == ip || pipe.to == ip {
                 pipe.broken = true;
+                pipe.wake();
             }
-            pipe.wake();
         }
+    }
+
+    /// Whether the host is off the net.
+    fn is_down(&self, ip: IpAddr) -> bool {
+        lock(&self.0).down.contains(&ip)
     }
 
     /// Parts the hosts named from all others: nothing arrives between them until [`Self::heal`].
@@ -258,6 +282,10 @@ impl AsyncRead for Reading {
 
 impl Drop for Reading {
     fn drop(&mut self) {
+        let to = lock(&self.pipe).to;
+        if self.net.is_down(to) {
+            return; // what a host without power closes, nobody hears of
+        }
         let mut pipe = lock(&self.pipe);
         pipe.broken = true;
         pipe.wake();
@@ -287,7 +315,9 @@ impl AsyncWrite for Writing {
         let serialize = world.path.bandwidth.map_or(Duration::ZERO, |rate| {
             Duration::from_secs_f64(length as f64 / rate.max(1) as f64)
         });
-        let at = (now + world.delay()).max(pipe.last) + serialize;
+        let local = pipe.from == pipe.to;
+        let delay = if local { Duration::ZERO } else { world.delay(length) };
+        let at = (now + delay).max(pipe.last) + serialize;
         world.record(pipe.from, pipe.to, length);
         pipe.last = at;
         pipe.held += length;
@@ -312,6 +342,10 @@ impl AsyncWrite for Writing {
 
 impl Drop for Writing {
     fn drop(&mut self) {
+        let from = lock(&self.pipe).from;
+        if self.net.is_down(from) {
+            return;
+        }
         let mut pipe = lock(&self.pipe);
         pipe.closed = true;
         pipe.wake();
@@ -324,6 +358,16 @@ struct Host {
 }
 
 impl Host {
+    /// Who listens at `to`, and from which address we come; `None` where nothing answers at all.
+    fn reach(&self, to: SocketAddr, local: bool) -> Option<(Option<mpsc::Sender<Connection>>, SocketAddr)> {
+        let mut world = lock(&self.net.0);
+        if !world.joined(self.ip, to.ip()) || (world.behind_nat.contains(&to.ip()) && !local) {
+            return None;
+        }
+        world.next_port = world.next_port.checked_add(1).unwrap_or(30_000);
+        Some((world.listeners.get(&to).cloned(), SocketAddr::new(self.ip, world.next_port)))
+    }
+
     fn end(&self, read: &Arc<Mutex<Pipe>>, write: &Arc<Mutex<Pipe>>, peer: SocketAddr) -> Connection {
         Connection {
             read: Box::new(Reading {
@@ -359,19 +403,12 @@ impl Net for Host {
             let to = if to.ip().is_loopback() { SocketAddr::new(self.ip, to.port()) } else { to };
             let round_trip = {
                 let mut world = lock(&self.net.0);
-                if local { Duration::ZERO } else { world.delay() + world.delay() }
+                if local { Duration::ZERO } else { world.delay(0) + world.delay(0) }
             };
             tokio::time::sleep(round_trip).await;
-            let (listener, from) = {
-                let mut world = lock(&self.net.0);
-                if !world.joined(self.ip, to.ip()) || (world.behind_nat.contains(&to.ip()) && !local) {
-                    drop(world);
-                    tokio::time::sleep(Duration::from_secs(20)).await;
-                    return Err(io::ErrorKind::TimedOut.into());
-                }
-                world.next_port = world.next_port.checked_add(1).unwrap_or(30_000);
-                let port = world.next_port;
-                (world.listeners.get(&to).cloned(), SocketAddr::new(self.ip, port))
+            let Some((listener, from)) = self.reach(to, local) else {
+                tokio::time::sleep(CONNECT_TIMEOUT).await;
+                return Err(io::ErrorKind::TimedOut.into());
             };
             let listener = listener.ok_or(io::ErrorKind::ConnectionRefused)?;
             let (there, back) = (Pipe::new(self.ip, to.ip()), Pipe::new(to.ip(), self.ip));

@@ -44,7 +44,7 @@ impl Connection {
             };
             let path_hint = self.hint.wrapping_add(self.flowlet()).wrapping_add(1 + u64::from(sequence));
             Some(Built { packet, is_retransmit: true, path_hint, first: sequence == 0 })
-        } else if urgent || self.choked == Choked::No {
+        } else if urgent || self.choked == Choked::No || self.send.buffer.is_empty() {
             self.fresh(now, keys, path, nacks)
         } else {
             None

@@ -9,6 +9,10 @@ use crate::path::Path;
 use super::{Choked, Connection};
 
 const LONGEST_PROBE: Duration = Duration::from_secs(45);
+const LONGEST_CLOSE: Duration = Duration::from_secs(6);
+const LONGEST_SYN: Duration = Duration::from_secs(12);
+/// Probes of a peer that wants no data, when the application has let the connection go.
+const MOST_CHOKED_PROBES: u32 = 12;
 const LONGEST_CHOKED_PROBE: Duration = Duration::from_secs(15);
 /// How long the end of a connection waits for the peer's CLOSE when no one reads.
 const LINGER: Duration = Duration::from_secs(30);
@@ -18,9 +22,16 @@ impl Connection {
     fn probe_timeout(&self, path: &Path, cold: Duration) -> Duration {
         let base = path.rtt.probe_timeout(cold);
         // The answer to a SYN takes longer: the peer may have to look us up first.
-        let base = if self.is_answered() { base } else { (base * 3 / 2).max(Duration::from_secs(1)) };
-        let longest = if self.choked == Choked::Told { LONGEST_CHOKED_PROBE } else { LONGEST_PROBE };
-        base.saturating_mul(1 << self.probes.min(8)).min(longest)
+        let known = path.rtt.smoothed().is_some();
+        let base = if self.is_answered() || !known { base } else { (base * 3 / 2).max(Duration::from_secs(1)) };
+        let longest = match (self.is_answered(), self.choked) {
+            (false, _) => LONGEST_SYN,
+            (true, Choked::Told) => LONGEST_CHOKED_PROBE,
+            // The peer does not remember the connection for long after its end.
+            (true, _) if self.close_sequence.is_some() => LONGEST_CLOSE,
+            (true, _) => LONGEST_PROBE,
+        };
+        base.saturating_mul(1 << self.probes.min(8)).min(longest.max(base))
     }
 
     /// Sets the probe timer anew if anything waits for an answer.
@@ -49,8 +60,9 @@ impl Connection {
             _ => None,
         };
         let hold = self.hold_until.filter(|_| !self.syn_sent());
+        let give_up = (!self.is_answered()).then(|| self.opened_at + config.connect_timeout);
         let keepalive = self.may_ack().then(|| self.keepalive_at(config));
-        [hold, ack, self.send.loss_at, self.probe_at, choke_ends, keepalive, self.forget_at]
+        [hold, ack, self.send.loss_at, self.probe_at, choke_ends, keepalive, give_up, self.forget_at]
             .into_iter()
             .flatten()
             .min()
@@ -74,6 +86,9 @@ impl Connection {
     pub(crate) fn tick(&mut self, now: Instant, config: &Config, path: &mut Path) -> Option<Reason> {
         if self.over.is_some() {
             return None;
+        }
+        if !self.is_answered() && self.opened_at + config.connect_timeout <= now {
+            return Some(Reason::TimedOut);
         }
         if self.hold_until.is_some_and(|at| at <= now) {
             self.hold_until = None;
@@ -103,19 +118,20 @@ impl Connection {
     fn probe(&mut self, now: Instant, config: &Config, path: &mut Path) -> Option<Reason> {
         self.probe_at = None;
         let connecting = !self.is_answered();
-        if connecting && now.saturating_duration_since(self.opened_at) >= config.connect_timeout {
-            return Some(Reason::TimedOut);
-        }
         self.probes += 1;
+        // If all that is missing is the peer's word that it has our CLOSE, it may be gone already.
+        let only_close = self.close_sequence == Some(self.send.base()) && self.recv.finished();
         if self.probes > config.max_resends && !connecting {
-            // All that is missing is the peer's word that it has our CLOSE: then we are done.
-            let only_close = self.close_sequence == Some(self.send.base()) && self.recv.finished();
             return Some(if only_close { Reason::Finished } else { Reason::TimedOut });
         }
         let timeout = self.probe_timeout(path, config.syn_timeout);
         self.urgent = self.send.probe(path);
         if self.choked == Choked::Told {
             self.urgent = 1;
+            self.choked_probes += 1;
+            if self.released && self.choked_probes > MOST_CHOKED_PROBES {
+                return Some(Reason::TimedOut);
+            }
         } else if self.probes >= 2 && !connecting {
             let quiet = path.last_heard.is_none_or(|heard| now.saturating_duration_since(heard) > timeout / 4);
             if quiet {

@@ -57,6 +57,11 @@ impl Early {
         packets
     }
 
+    #[cfg(test)]
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     fn expire(&mut self, now: Instant) {
         while let Some(&(since, (ours, id))) = self.since.front()
             && now.saturating_duration_since(since) > LIFETIME

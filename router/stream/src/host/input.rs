@@ -106,8 +106,7 @@ impl Host {
         }
         let path = self.path(now.instant, from.dest_hash());
         let room = path.and_then(|path| self.paths.get(path)).is_some_and(|path| {
-            path.incoming < self.config.max_connections_per_peer
-                && self.connections.len() < self.config.max_connections
+            path.incoming < self.config.max_connections_per_peer && self.live < self.config.max_connections
         });
         let (Some(path), true, true) = (path, room, self.config.accept) else {
             self.stats.refused += 1;
@@ -214,7 +213,7 @@ impl Host {
                 nacks.extend_from_slice(&packet.nacks);
                 nacks.sort_unstable();
             }
-            if !connection.acknowledge(now, packet.ack_through, &nacks, &self.config, path) {
+            if !connection.acknowledge(now, packet, &nacks, &self.config, path) {
                 self.stats.absurd_acks += 1;
             }
             self.nacks = nacks;

@@ -1,5 +1,8 @@
+mod handshake;
+mod hostile;
 mod peers;
 mod speed;
+mod whole;
 
 use crate::testing::app::Service;
 use crate::testing::link::Link;

@@ -90,6 +90,11 @@ impl Participant {
         &self.place
     }
 
+    /// Tunnel messages that went through it.
+    pub fn relayed(&self) -> u64 {
+        self.relayed
+    }
+
     /// Works on one tunnel message (1028 bytes) in place: filters, encrypts, and writes the next tunnel id.
     ///
     /// # Errors
@@ -167,6 +172,11 @@ impl InboundGateway {
         &self.place
     }
 
+    /// Tunnel messages that went through it.
+    pub fn relayed(&self) -> u64 {
+        self.relayed
+    }
+
     /// Packs the contents of TunnelGateway messages (I2NP with standard header), given at once, into tunnel
     /// messages for the next hop, which they may share.
     ///
@@ -226,6 +236,11 @@ impl OutboundEndpoint {
     /// Where it is.
     pub fn place(&self) -> &Place {
         &self.place
+    }
+
+    /// Tunnel messages that went through it.
+    pub fn relayed(&self) -> u64 {
+        self.relayed
     }
 
     /// Messages that were for "local" delivery, which an outbound tunnel does not know, or no messages.

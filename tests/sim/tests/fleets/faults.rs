@@ -1,0 +1,142 @@
+use std::io;
+use std::time::Duration;
+
+use allium_router::LocalDestination;
+use allium_sim::site::Transfer;
+use allium_sim::{Fleet, Path, Site, Topology, site};
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+fn world(routers: usize) -> Topology {
+    let path = Path {
+        latency: Duration::from_millis(40),
+        jitter: Duration::from_millis(20),
+        loss: 0.01,
+        bandwidth: Some(10_000_000),
+    };
+    Topology { path, ..Topology::of(routers) }
+}
+
+async fn pairs(fleet: &Fleet, hosts: &[(usize, usize)]) -> Vec<(Site, LocalDestination)> {
+    let pairs: Vec<_> = hosts.iter().map(|(site, client)| (fleet.site(*site), fleet.client(*client))).collect();
+    for (site, client) in &pairs {
+        site.destination.ready().await;
+        client.ready().await;
+    }
+    pairs
+}
+
+/// Fetches, with a bound on the time it may take.
+async fn fetch(client: &LocalDestination, site: &Site, bytes: u64) -> io::Result<Transfer> {
+    match tokio::time::timeout(2 * MINUTE, site::fetch(client, site.hash(), bytes)).await {
+        Ok(outcome) => outcome,
+        Err(_) => Err(io::ErrorKind::TimedOut.into()),
+    }
+}
+
+#[test]
+fn a_partition_heals() {
+    world(30).run(11, async |fleet: &mut Fleet| {
+        let across = pairs(fleet, &[(10, 20), (21, 11)]).await;
+        for (site, client) in &across {
+            fetch(client, site, 10_000).await.unwrap();
+        }
+        let far: Vec<_> = (0..fleet.len()).filter(|n| n % 2 == 0).map(|n| fleet.node(n).ip).collect();
+        fleet.net.partition(far);
+        fleet.sleep(12 * MINUTE).await; // longer than any tunnel lives
+        for (site, client) in &across {
+            let outcome = fetch(client, site, 10_000).await;
+            println!("apart: {outcome:?}");
+            assert!(outcome.is_err(), "nothing gets across");
+        }
+        fleet.net.heal();
+        let took = fleet
+            .until("pages come again", 10 * MINUTE, async |_| {
+                for (site, client) in &across {
+                    if fetch(client, site, 10_000).await.is_err() {
+                        return false;
+                    }
+                }
+                true
+            })
+            .await;
+        println!("healed after {took:?}");
+    });
+}
+
+#[test]
+fn churn_is_survived() {
+    const ROUTERS: usize = 60;
+    world(ROUTERS).run(12, async |fleet: &mut Fleet| {
+        let stay = [(10, 20), (11, 21), (12, 22)];
+        let pairs = pairs(fleet, &stay).await;
+        let (mut good, mut bad, mut slowest) = (0, Vec::new(), Duration::ZERO);
+        // 30 % of the routers go within the hour, and as many come.
+        let every = 60 * MINUTE / (ROUTERS as u32 * 3 / 10);
+        for change in 0..ROUTERS * 3 / 10 {
+            let mortal: Vec<usize> =
+                fleet.running().into_iter().filter(|n| !stay.iter().any(|(a, b)| a == n || b == n)).collect();
+            let victim = *fleet.rng.choose(&mortal).unwrap();
+            if change % 2 == 0 {
+                fleet.crash(victim).await;
+            } else {
+                fleet.vanish(victim).await;
+            }
+            let new = fleet.add(change % 8 == 0, true);
+            fleet.start(new).await;
+            let next = fleet.elapsed() + every;
+            while fleet.elapsed() < next {
+                for (site, client) in &pairs {
+                    match fetch(client, site, 10_000).await {
+                        Ok(transfer) => {
+                            good += 1;
+                            slowest = slowest.max(transfer.whole);
+                        }
+                        Err(error) => bad.push((fleet.elapsed(), error)),
+                    }
+                }
+                fleet.sleep(Duration::from_secs(5)).await;
+            }
+        }
+        println!("{good} pages came, the slowest after {slowest:?}; {} did not: {bad:?}", bad.len());
+        println!("{:?}", fleet.counters());
+        assert!(bad.len() * 50 <= good, "{} of {} failed", bad.len(), good + bad.len());
+    });
+}
+
+#[test]
+fn wrong_clocks_are_lived_with() {
+    let topology = Topology { skewed: 0.4, skew: Duration::from_secs(25), ..world(30) };
+    topology.run(13, async |fleet: &mut Fleet| {
+        let skewed: Vec<usize> = fleet.running().into_iter().filter(|n| fleet.node(*n).skew != 0).collect();
+        println!("{} clocks are wrong", skewed.len());
+        let hosts = [(skewed[0], skewed[1]), (skewed[2], 9), (9, skewed[3])];
+        let pairs = pairs(fleet, &hosts).await;
+        for _ in 0..20 {
+            for (site, client) in &pairs {
+                fetch(client, site, 10_000).await.unwrap();
+            }
+            fleet.sleep(MINUTE).await;
+        }
+        println!("{:?}", fleet.counters());
+    });
+}
+
+#[test]
+fn firewalled_routers_are_clients_and_services() {
+    let topology = Topology { behind_nat: 0.5, ..world(30) };
+    topology.run(14, async |fleet: &mut Fleet| {
+        let hidden: Vec<usize> = fleet.running().into_iter().filter(|n| !fleet.node(*n).public).collect();
+        println!("{} routers are behind a NAT", hidden.len());
+        let pairs = pairs(fleet, &[(hidden[0], hidden[1]), (hidden[2], hidden[3])]).await;
+        for _ in 0..20 {
+            for (site, client) in &pairs {
+                fetch(client, site, 100_000).await.unwrap();
+            }
+            fleet.sleep(MINUTE).await;
+        }
+        let (succeeded, failed) = fleet.builds().await;
+        println!("builds {succeeded} of {}; {:?}", succeeded + failed, fleet.counters());
+        assert!(failed * 10 <= succeeded, "{failed} of {} builds failed", succeeded + failed);
+    });
+}

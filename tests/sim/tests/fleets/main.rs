@@ -1,0 +1,6 @@
+//! Tests of whole networks of real routers, in virtual time.
+
+mod determinism;
+mod faults;
+mod hour;
+mod pair;
