@@ -1,6 +1,7 @@
 """Routers of a private network on this machine: each on a loopback /16 of its own, with one hidden service."""
 
 import base64
+import contextlib
 import ctypes
 import hashlib
 import os
@@ -263,10 +264,12 @@ class Java(Router):
                              f"i2np.bandwidth.{way}BurstKBytesPerSecond": 50000,
                              f"i2np.bandwidth.{way}BurstKBytes": 100000})
         self.write("router.config", "".join(f"{key}={value}\n" for key, value in settings.items()))
-        self.write("logger.config", f"logger.defaultLevel=WARN\nlogger.logFileName={self.folder}/router-@.log\n"
+        self.write("logger.config", f"logger.defaultLevel={os.environ.get('JAVA_LOG', 'WARN')}\nlogger.logFileName={self.folder}/router-@.log\n"
                    "logger.displayOnScreen=false\n")
 
     def start(self):
+        with contextlib.suppress(FileNotFoundError):  # of a router that was killed, whose end it would wait for
+            os.remove(self.path("router.ping"))
         self.launch(["router", self.folder, str(self.site.port), str(self.http), str(self.network.hops)],
                     LD_PRELOAD=self.library, OWN_ADDRESS=self.address)
 

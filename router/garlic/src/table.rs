@@ -5,7 +5,7 @@ use allium_crypto::{HashMap, Rng};
 use crate::tagset::{Listen, Tag};
 
 /// How wide the window of a busy tag set may be.
-pub(crate) const WIDE: u16 = 1024;
+pub(crate) const WIDE: u16 = 4096;
 /// How wide it may be when the table is nearly full.
 const NARROW: u16 = 64;
 

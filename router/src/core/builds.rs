@@ -120,12 +120,13 @@ impl Core {
         hops: Vec<RouterHash>,
         keys: &[HopKey],
     ) -> Result<(), Failure> {
-        let reply = [key.pool, None]
-            .iter()
-            .find_map(|pool| self.pools.get(pool).and_then(|pools| pools.paths.pick_inbound(&mut self.rng)));
+        let reply = [key.pool, None].iter().find_map(|pool| {
+            let pools = self.pools.get(pool).filter(|pools| pools.sound(Direction::Inbound))?;
+            pools.paths.pick_inbound(&mut self.rng)
+        });
         let (gateway, tunnel) = match reply {
             Some(path) => (path.gateway, path.tunnel),
-            // Before there is any inbound tunnel the reply must come straight to us.
+            // Where no inbound tunnel works (yet, or any more) the reply must come straight to us.
             None if key.pool.is_none() => (self.shared.hash, self.direct_reply(now)),
             None => return Err(Failure::NotSent),
         };
@@ -152,7 +153,8 @@ impl Core {
         let (build, sending) = Build::new(ends, keys, now, &mut self.rng).map_err(|_| Failure::NoPeers)?;
         let id = build.reply_id();
         let way = [key.pool, None].into_iter().find(|pool| {
-            self.pools.get(pool).is_some_and(|pools| pools.paths.pick_outbound(&mut self.rng).is_some())
+            let pools = self.pools.get(pool).filter(|pools| pools.sound(Direction::Outbound));
+            pools.is_some_and(|pools| pools.paths.pick_outbound(&mut self.rng).is_some())
         });
         let first = match way {
             Some(pool) => {

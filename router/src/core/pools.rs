@@ -56,6 +56,13 @@ pub(crate) struct Pools {
 }
 
 impl Pools {
+    /// Whether any tunnel of a direction passes its tests. Builds that go through one that does not fail like it,
+    /// and would never replace it.
+    pub(super) fn sound(&self, direction: Direction) -> bool {
+        let half = if direction == Direction::Inbound { &self.inbound } else { &self.outbound };
+        half.pool.tunnels().any(allium_tunnel::pool::Tunnel::healthy)
+    }
+
     pub(super) fn deadlines(&self) -> impl Iterator<Item = Instant> {
         [self.inbound.pool.deadline(), self.outbound.pool.deadline()].into_iter().flatten()
     }

@@ -38,6 +38,8 @@ const PACK: usize = 16;
 /// LeaseSets are made at most this often.
 const LEASE_SET_EVERY: Duration = Duration::from_secs(1);
 const SWEEP: Duration = Duration::from_secs(30);
+/// How often streams are traced, where they are.
+const TRACE: Duration = Duration::from_millis(500);
 const WAIT_FOR_TUNNELS: Duration = Duration::from_secs(30);
 
 /// What a destination is opened with.
@@ -165,8 +167,19 @@ impl Driver {
         while self.sessions.poll().is_some() {}
         self.retry_waiting(now);
         if self.sweep <= now.instant {
-            self.sweep = now.instant + SWEEP;
+            self.sweep = now.instant + if tracing::enabled!(tracing::Level::TRACE) { TRACE } else { SWEEP };
+            self.trace_streams();
             self.peers.sweep(now.instant);
+        }
+    }
+
+    /// Writes the state of every stream to the log, at trace level.
+    fn trace_streams(&self) {
+        let streams = lock(&self.streams);
+        for id in streams.host.connections() {
+            if let Some(stats) = streams.host.stats(id) {
+                tracing::trace!("stream {:x}: {stats:?}", id.0);
+            }
         }
     }
 

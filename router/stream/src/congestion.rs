@@ -24,6 +24,8 @@ const WINDOW_GAIN: f64 = 2.0;
 const CYCLE: [f64; 8] = [1.25, 0.75, 0.97, 0.97, 0.97, 0.97, 0.97, 0.97];
 /// The share of a round that may be lost without a reaction.
 const TOLERATED_LOSS: f64 = 0.05;
+/// Least round trips for which a rate is remembered.
+const MEMORY: f64 = 10.0;
 /// Seconds after which an unused estimate is believed half as much.
 const HALF_LIFE: f64 = 60.0;
 
@@ -50,7 +52,6 @@ enum Phase {
 
 /// What happened in the current round.
 struct Round {
-    number: u64,
     ends_at: u64,
     delivered: u64,
     lost: u64,
@@ -61,9 +62,8 @@ struct Round {
 }
 
 impl Round {
-    fn new(number: u64, ends_at: u64) -> Self {
+    fn new(ends_at: u64) -> Self {
         Self {
-            number,
             ends_at,
             delivered: 0,
             lost: 0,
@@ -87,6 +87,8 @@ pub(crate) struct Congestion {
     first_sent_at: Option<Instant>,
     last_sent_at: Option<Instant>,
     limited_until: u64,
+    /// When the first rate was measured: the zero of the times in `bandwidth`.
+    began: Option<Instant>,
     bandwidth: Peak,
     sample: Option<Sample>,
     round: Round,
@@ -120,9 +122,10 @@ impl Congestion {
             first_sent_at: None,
             last_sent_at: None,
             limited_until: 0,
+            began: None,
             bandwidth: Peak::default(),
             sample: None,
-            round: Round::new(0, 0),
+            round: Round::new(0),
             full: false,
             full_rate: 0.0,
             full_rounds: 0,
@@ -210,7 +213,14 @@ impl Congestion {
     }
 
     /// A packet has arrived. `counted`: it was still counted as in flight.
-    pub(crate) fn delivered(&mut self, now: Instant, sent: Instant, flight: Flight, bytes: u64, counted: bool) {
+    pub(crate) fn delivered(
+        &mut self,
+        now: Instant,
+        sent: Instant,
+        flight: Flight,
+        bytes: u64,
+        counted: bool,
+    ) {
         if counted {
             self.in_flight = self.in_flight.saturating_sub(bytes);
         }
@@ -312,7 +322,8 @@ impl Congestion {
         if let Some(rate) = sample.rate(self.delivered, minimum)
             && (!sample.limited || rate >= self.bandwidth.get())
         {
-            self.bandwidth.update(self.round.number, rate);
+            let elapsed = now.saturating_duration_since(*self.began.get_or_insert(now)).as_secs_f64();
+            self.bandwidth.update(elapsed, (minimum * MEMORY).clamp(1.0, 10.0), rate);
         }
         if sample.delivered >= self.round.ends_at {
             self.end_round(now, rtt);
@@ -328,7 +339,7 @@ impl Congestion {
     }
 
     fn end_round(&mut self, now: Instant, rtt: &Rtt) {
-        let next = Round::new(self.round.number + 1, self.delivered);
+        let next = Round::new(self.delivered);
         let round = std::mem::replace(&mut self.round, next);
         self.round.peak_flight = self.in_flight;
         let total = round.delivered + round.lost;
@@ -452,7 +463,9 @@ impl Congestion {
                 let patience = now.saturating_duration_since(since).as_secs_f64() > 4.0 * minimum;
                 if drained || patience {
                     self.settled_rtt = f64::INFINITY;
-                    let until = now + Duration::from_secs_f64(minimum * 1.1 + 0.05);
+                    // What was sent before must have been acknowledged.
+                    let round = rtt.smoothed().unwrap_or(minimum) * 1.1 + 0.05;
+                    let until = now + Duration::from_secs_f64(round);
                     self.phase = Phase::Settle { until: Some(until), since };
                 }
             }
@@ -480,10 +493,3 @@ impl Congestion {
 
 #[cfg(test)]
 mod tests;
-
-#[cfg(test)]
-impl Congestion {
-    pub(crate) fn describe(&self) -> String {
-        format!("{:?} ceiling {:?} full {} {} limited {}", match self.phase { Phase::Cruise { part, .. } => format!("Cruise{part}"), p => format!("{p:?}").chars().take(7).collect() }, self.ceiling.map(|c| c / PACKET), self.full, self.full_rounds, self.limited_until)
-    }
-}

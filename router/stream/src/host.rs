@@ -141,7 +141,7 @@ impl Host {
             hint: self.rng.u64(),
         };
         let mut connection = Connection::new(now.instant, &self.config, opening);
-        connection.send.buffer.write(&first, usize::MAX);
+        connection.send.buffer.append(first);
         self.add(connection);
         Ok(ConnectionId(local))
     }
@@ -361,11 +361,9 @@ impl Host {
             path.queued = true;
             self.ready.push_back(connection.path);
         }
-        if connection.wants_ack(now) {
-            if !connection.noted.in_acks {
-                connection.noted.in_acks = true;
-                self.acks.push_back(id);
-            }
+        if connection.wants_ack(now) && !connection.noted.in_acks {
+            connection.noted.in_acks = true;
+            self.acks.push_back(id);
         }
         if connection.noted.wants_room && connection.send.buffer.len() <= self.config.send_buffer / 2 {
             connection.noted.wants_room = false;
@@ -426,9 +424,5 @@ impl Host {
 
     pub(crate) fn early_bytes(&self) -> usize {
         self.early.bytes()
-    }
-
-    pub(crate) fn phase(&self, id: ConnectionId) -> String {
-        self.connections.get(&id.0).map_or(String::new(), |c| self.paths[c.path].congestion.describe())
     }
 }

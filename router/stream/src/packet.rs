@@ -4,7 +4,6 @@ use allium_crypto::sign::SigningKey;
 use allium_wire::Destination;
 use allium_wire::streaming::flags as flag;
 
-
 /// Bytes of a header without NACKs and options.
 pub(crate) const HEADER: usize = 22;
 const SIGNATURE: usize = 64;

@@ -34,7 +34,7 @@ enum State {
     Acknowledged,
 }
 
-struct Sent {
+struct Unacknowledged {
     body: Body,
     size: u64,
     first_sent: Instant,
@@ -82,7 +82,7 @@ pub(crate) struct SendQueue {
     pub(crate) buffer: Buffer,
     /// The lowest sequence number not acknowledged; `packets[i]` has number `base + i`.
     base: u32,
-    packets: VecDeque<Sent>,
+    packets: VecDeque<Unacknowledged>,
     lost: BTreeSet<u32>,
     next_order: u64,
     /// The latest transmission known to have arrived, and how long that took (seconds).
@@ -138,7 +138,7 @@ impl SendQueue {
         let flight = path.congestion.sent(now, size);
         let order = self.order();
         self.counters.packets += 1;
-        self.packets.push_back(Sent {
+        self.packets.push_back(Unacknowledged {
             body,
             size,
             first_sent: now,
@@ -240,13 +240,7 @@ impl SendQueue {
         progress
     }
 
-    fn finish(
-        &mut self,
-        now: Instant,
-        newest: Option<Newest>,
-        path: &mut Path,
-        progress: Progress,
-    ) {
+    fn finish(&mut self, now: Instant, newest: Option<Newest>, path: &mut Path, progress: Progress) {
         let measured = newest.filter(|newest| newest.once).map(|newest| newest.age);
         if let Some(newest) = newest {
             self.newest_order = newest.order;
@@ -306,8 +300,8 @@ impl SendQueue {
             let Some(packet) = self.packets.get_mut(index) else { continue };
             if packet.state == State::InFlight {
                 path.congestion.forget(packet.size);
-                packet.state = State::Lost;
             }
+            packet.state = State::Lost;
             self.lost.insert(self.base.saturating_add(index as u32));
         }
         if last == 0 { 1 } else { 2 }

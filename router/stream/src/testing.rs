@@ -6,6 +6,7 @@ pub(crate) mod peer;
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
 use allium_crypto::Rng;
@@ -159,8 +160,10 @@ impl Sim {
     pub(crate) fn connect(&mut self, first: &[u8]) -> ConnectionId {
         let now = self.now();
         let to = self.sides[1].destination.clone();
-        let first = Bytes::copy_from_slice(first);
-        self.sides[0].host.connect(now, to, 80, 1234, first).expect("room for a connection")
+        self.sides[0]
+            .host
+            .connect(now, to, 80, 1234, Bytes::copy_from_slice(first))
+            .expect("room for a connection")
     }
 
     /// Opens a connection over which side 0 sends `total` bytes, then closes its direction.
@@ -222,12 +225,10 @@ impl Sim {
         loop {
             self.pump();
             if done(self) {
-                return self.elapsed - began;
+                return self.elapsed.saturating_sub(began);
             }
             let next = self.next().unwrap_or(Duration::MAX);
-            if next > began + limit {
-                panic!("not done after {limit:?}: {}", self.describe());
-            }
+            assert!(next <= began + limit, "not done after {limit:?}: {}", self.describe());
             self.elapsed = self.elapsed.max(next);
             let now = self.now();
             while self.flying.peek().is_some_and(|flying| flying.0.at <= now.instant) {
@@ -256,11 +257,12 @@ impl Sim {
         let peer = self.peer.as_ref().map(Peer::describe);
         let mut text = format!("at {:?} {peer:?}\n", self.elapsed);
         for side in &self.sides {
-            text += &format!("{} sent {} {:?}\n", side.destination.dest_hash(), side.sent, side.host.host_stats());
+            let name = side.destination.dest_hash();
+            let _ = writeln!(text, "{name} sent {} {:?}", side.sent, side.host.host_stats());
             for id in side.host.connections() {
-                text += &format!("  {id:?} {:?}\n", side.host.stats(id));
+                let _ = writeln!(text, "  {id:?} {:?}", side.host.stats(id));
             }
-            text += &format!("  {:?}\n", side.app);
+            let _ = writeln!(text, "  {:?}", side.app);
         }
         text
     }

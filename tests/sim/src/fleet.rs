@@ -184,12 +184,19 @@ impl Fleet {
         config.tunnels.drop_idle_transit = if drops { 120 } else { 0 };
         let skew = if self.rng.chance(self.topology.skewed) {
             let most = self.topology.skew.as_millis() as u64;
-            self.rng.below(2 * most + 1) as i64 - most as i64
+            self.rng.below(2 * most + 1).cast_signed() - most.cast_signed()
         } else {
             0
         };
         self.nodes.push(Node { ip, public, skew, config, router: None });
         index
+    }
+
+    /// ZZ
+    pub fn add_skewed(&mut self, skew: i64) -> usize {
+        let n = self.add(false, true);
+        self.nodes[n].skew = skew;
+        n
     }
 
     async fn start_all(&mut self) {
@@ -299,7 +306,11 @@ impl Fleet {
     /// Waits until exploratory tunnels stand everywhere.
     pub async fn settled(&self, limit: Duration) -> Duration {
         self.until("every router has tunnels", limit, async |fleet| {
-            fleet.statuses().await.iter().all(|status| status.inbound_tunnels > 0 && status.outbound_tunnels > 0)
+            fleet
+                .statuses()
+                .await
+                .iter()
+                .all(|status| status.inbound_tunnels > 0 && status.outbound_tunnels > 0)
         })
         .await
     }
@@ -333,7 +344,10 @@ impl Fleet {
 
     fn destination(&self, index: usize, name: &str, publish: bool) -> LocalDestination {
         let pool = PoolConfig { length: Length(3), quantity: Quantity(3) };
-        self.open(index, DestinationConfig { name: name.to_owned(), keys: None, inbound: pool, outbound: pool, publish })
+        self.open(
+            index,
+            DestinationConfig { name: name.to_owned(), keys: None, inbound: pool, outbound: pool, publish },
+        )
     }
 
     /// Opens a destination at a router.

@@ -88,7 +88,7 @@ impl World {
     fn delay(&mut self, length: usize) -> Duration {
         let mut delay = self.path.latency + self.path.jitter.mul_f64(self.rng.unit());
         let segments = length.div_ceil(SEGMENT).max(1);
-        if self.path.loss > 0.0 && self.rng.chance(1.0 - (1.0 - self.path.loss).powi(segments as i32)) {
+        if self.path.loss > 0.0 && self.rng.chance(1.0 - (1.0 - self.path.loss).powf(segments as f64)) {
             delay += self.path.latency * 2 + Duration::from_millis(self.rng.range(20..120));
         }
         delay
@@ -230,7 +230,11 @@ struct Reading {
 }
 
 impl AsyncRead for Reading {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         let this = &mut *self;
         let joined = {
             let (from, to) = {
@@ -312,9 +316,10 @@ impl AsyncWrite for Writing {
         }
         let length = data.len().min(WINDOW - pipe.held);
         let now = Instant::now();
-        let serialize = world.path.bandwidth.map_or(Duration::ZERO, |rate| {
-            Duration::from_secs_f64(length as f64 / rate.max(1) as f64)
-        });
+        let serialize = world
+            .path
+            .bandwidth
+            .map_or(Duration::ZERO, |rate| Duration::from_secs_f64(length as f64 / rate.max(1) as f64));
         let local = pipe.from == pipe.to;
         let delay = if local { Duration::ZERO } else { world.delay(length) };
         let at = (now + delay).max(pipe.last) + serialize;

@@ -35,7 +35,7 @@ pub struct Transfer {
 impl Transfer {
     /// Bytes a second between the first and the last byte.
     pub fn rate(&self) -> f64 {
-        self.bytes as f64 / (self.whole - self.first_byte).as_secs_f64().max(1e-3)
+        self.bytes as f64 / self.whole.saturating_sub(self.first_byte).as_secs_f64().max(1e-3)
     }
 }
 
@@ -148,7 +148,10 @@ impl Echo {
         self.stream.write_u64(self.count).await?;
         let answer = self.stream.read_u64().await?;
         if answer != self.count {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, format!("{answer} instead of {}", self.count)));
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                format!("{answer} instead of {}", self.count),
+            ));
         }
         Ok(begun.elapsed())
     }

@@ -1,8 +1,5 @@
 //! Delivery rates and their highest recent value.
 
-/// Rounds for which a rate is remembered.
-const ROUNDS: u64 = 10;
-
 /// The rate of delivery seen over one round trip of a packet.
 pub(super) struct Sample {
     /// Bytes delivered when the packet was sent.
@@ -24,10 +21,10 @@ impl Sample {
     }
 }
 
-/// The highest rate of the last rounds: the best three, falling in height and rising in age.
+/// The highest rate of late: the best three with their times (seconds), falling in height and rising in time.
 #[derive(Clone, Default)]
 pub(super) struct Peak {
-    best: [(u64, f64); 3],
+    best: [(f64, f64); 3],
 }
 
 impl Peak {
@@ -35,10 +32,10 @@ impl Peak {
         self.best[0].1
     }
 
-    /// Takes a rate measured in a round.
-    pub(super) fn update(&mut self, round: u64, rate: f64) {
-        let new = (round, rate);
-        if rate >= self.best[0].1 || round.saturating_sub(self.best[2].0) > ROUNDS {
+    /// Takes a rate measured at `now`; rates older than `memory` are forgotten.
+    pub(super) fn update(&mut self, now: f64, memory: f64, rate: f64) {
+        let new = (now, rate);
+        if rate >= self.best[0].1 || now - self.best[2].0 > memory {
             self.best = [new; 3];
             return;
         }
@@ -48,13 +45,13 @@ impl Peak {
         } else if rate >= self.best[2].1 {
             self.best[2] = new;
         }
-        let age = round.saturating_sub(self.best[0].0);
-        if age > ROUNDS {
+        let age = now - self.best[0].0;
+        if age > memory {
             self.best = [self.best[1], self.best[2], new];
-        } else if self.best[1].0 == self.best[0].0 && age > ROUNDS / 4 {
+        } else if self.best[1].0 <= self.best[0].0 && age > memory / 4.0 {
             self.best[1] = new;
             self.best[2] = new;
-        } else if self.best[2].0 == self.best[1].0 && age > ROUNDS / 2 {
+        } else if self.best[2].0 <= self.best[1].0 && age > memory / 2.0 {
             self.best[2] = new;
         }
     }

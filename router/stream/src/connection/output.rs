@@ -194,7 +194,8 @@ impl Connection {
         let packet = header.plain(&[]);
         self.recv.acknowledged(now);
         self.last_sent = now;
-        let path_hint = self.hint.wrapping_add(if self.send.base() == 0 { 0 } else { self.recv.packets / FLOWLET });
+        let path_hint =
+            self.hint.wrapping_add(if self.send.base() == 0 { 0 } else { self.recv.packets / FLOWLET });
         Built { packet, is_retransmit: false, path_hint, first: false }
     }
 

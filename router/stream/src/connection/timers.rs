@@ -23,7 +23,8 @@ impl Connection {
         let base = path.rtt.probe_timeout(cold);
         // The answer to a SYN takes longer: the peer may have to look us up first.
         let known = path.rtt.smoothed().is_some();
-        let base = if self.is_answered() || !known { base } else { (base * 3 / 2).max(Duration::from_secs(1)) };
+        let base =
+            if self.is_answered() || !known { base } else { (base * 3 / 2).max(Duration::from_secs(1)) };
         let longest = match (self.is_answered(), self.choked) {
             (false, _) => LONGEST_SYN,
             (true, Choked::Told) => LONGEST_CHOKED_PROBE,
@@ -133,7 +134,8 @@ impl Connection {
                 return Some(Reason::TimedOut);
             }
         } else if self.probes >= 2 && !connecting {
-            let quiet = path.last_heard.is_none_or(|heard| now.saturating_duration_since(heard) > timeout / 4);
+            let quiet =
+                path.last_heard.is_none_or(|heard| now.saturating_duration_since(heard) > timeout / 4);
             if quiet {
                 path.congestion.collapse();
             }

@@ -149,11 +149,7 @@ impl Host {
         if self.control.len() >= MOST_CONTROL / 2 {
             return;
         }
-        let header = Header {
-            send_id: received.packet.receive_id,
-            flags: flags::RESET,
-            ..Header::default()
-        };
+        let header = Header { send_id: received.packet.receive_id, flags: flags::RESET, ..Header::default() };
         let packet = header.signed(None, None, &[], &self.keys.signing);
         self.control.push_back(Control {
             to: from.dest_hash(),

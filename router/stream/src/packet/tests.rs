@@ -68,7 +68,10 @@ fn java_close_is_what_we_write() {
         ..Header::default()
     };
     let close = Packet::decode(&Bytes::from(expected.clone()), None).expect("a CLOSE");
-    assert_eq!((close.sequence, close.ack_through, close.flags), (8, 12, flag::CLOSE | flag::SIGNATURE_INCLUDED));
+    assert_eq!(
+        (close.sequence, close.ack_through, close.flags),
+        (8, 12, flag::CLOSE | flag::SIGNATURE_INCLUDED)
+    );
     assert_eq!(header.signed(None, None, &[], &signer()), expected);
 }
 

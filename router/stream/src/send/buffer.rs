@@ -45,6 +45,20 @@ impl Buffer {
         accepted
     }
 
+    /// Appends data whatever its length, without copying it if no one else holds it.
+    pub(crate) fn append(&mut self, data: Bytes) {
+        match data.try_into_mut() {
+            Ok(block) if !block.is_empty() => {
+                self.length += block.len();
+                self.blocks.push_back(block);
+            }
+            Ok(_) => {}
+            Err(data) => {
+                self.write(&data, usize::MAX);
+            }
+        }
+    }
+
     /// Takes up to `most` bytes.
     pub(crate) fn take(&mut self, most: usize) -> Bytes {
         let wanted = most.min(self.length);
@@ -68,7 +82,10 @@ impl Buffer {
 
     /// Drops a front block that is read to its end and has no use as the last one.
     fn drop_used(&mut self) {
-        if self.blocks.front().is_some_and(|block| block.is_empty() && (self.blocks.len() > 1 || block.capacity() == 0))
+        if self
+            .blocks
+            .front()
+            .is_some_and(|block| block.is_empty() && (self.blocks.len() > 1 || block.capacity() == 0))
         {
             self.blocks.pop_front();
         }

@@ -132,7 +132,11 @@ impl App {
                 Ok(Some(chunk)) if chunk.is_empty() => stream.finished = true,
                 Ok(Some(chunk)) => {
                     let expected = (stream.received..).map(byte);
-                    assert!(chunk.iter().copied().zip(expected).all(|(a, b)| a == b), "data at {}", stream.received);
+                    assert!(
+                        chunk.iter().copied().zip(expected).all(|(a, b)| a == b),
+                        "data at {}",
+                        stream.received
+                    );
                     stream.received += chunk.len() as u64;
                     continue;
                 }

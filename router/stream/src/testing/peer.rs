@@ -135,7 +135,7 @@ impl Peer {
         if sequence > self.next {
             let last = self.early.last_key_value().map_or(self.next - 1, |(&last, _)| last);
             let holes = last + 1 - self.next - self.early.len() as u32 + sequence.saturating_sub(last);
-            if sequence + 1 - self.next >= 1536 || self.early.is_empty() && holes >= 256 || holes >= 256 {
+            if sequence + 1 - self.next >= 1536 || holes >= 256 {
                 self.refused += 1;
                 self.choke = Some(65_535);
             } else {
@@ -227,7 +227,10 @@ impl Peer {
 
     pub(crate) fn describe(&self) -> String {
         let Self { next, received, chokes, refused, ready, .. } = self;
-        format!("{:?} next {next} received {received} chokes {chokes} refused {refused} ready {ready}", self.kind)
+        format!(
+            "{:?} next {next} received {received} chokes {chokes} refused {refused} ready {ready}",
+            self.kind
+        )
     }
 }
 

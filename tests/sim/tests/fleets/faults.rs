@@ -18,7 +18,8 @@ fn world(routers: usize) -> Topology {
 }
 
 async fn pairs(fleet: &Fleet, hosts: &[(usize, usize)]) -> Vec<(Site, LocalDestination)> {
-    let pairs: Vec<_> = hosts.iter().map(|(site, client)| (fleet.site(*site), fleet.client(*client))).collect();
+    let pairs: Vec<_> =
+        hosts.iter().map(|(site, client)| (fleet.site(*site), fleet.client(*client))).collect();
     for (site, client) in &pairs {
         site.destination.ready().await;
         client.ready().await;
@@ -37,7 +38,7 @@ async fn fetch(client: &LocalDestination, site: &Site, bytes: u64) -> io::Result
 #[test]
 fn a_partition_heals() {
     world(30).run(11, async |fleet: &mut Fleet| {
-        let across = pairs(fleet, &[(10, 20), (21, 11)]).await;
+        let across = pairs(fleet, &[(10, 21), (23, 12)]).await;
         for (site, client) in &across {
             fetch(client, site, 10_000).await.unwrap();
         }
@@ -70,6 +71,7 @@ fn churn_is_survived() {
     world(ROUTERS).run(12, async |fleet: &mut Fleet| {
         let stay = [(10, 20), (11, 21), (12, 22)];
         let pairs = pairs(fleet, &stay).await;
+        let mut all = Vec::new();
         let (mut good, mut bad, mut slowest) = (0, Vec::new(), Duration::ZERO);
         // 30 % of the routers go within the hour, and as many come.
         let every = 60 * MINUTE / (ROUTERS as u32 * 3 / 10);
@@ -90,6 +92,7 @@ fn churn_is_survived() {
                     match fetch(client, site, 10_000).await {
                         Ok(transfer) => {
                             good += 1;
+                            all.push(transfer.whole.as_millis());
                             slowest = slowest.max(transfer.whole);
                         }
                         Err(error) => bad.push((fleet.elapsed(), error)),
@@ -98,6 +101,8 @@ fn churn_is_survived() {
                 fleet.sleep(Duration::from_secs(5)).await;
             }
         }
+        all.sort_unstable();
+        println!("ZZ {:?}", all.iter().rev().take(60).collect::<Vec<_>>());
         println!("{good} pages came, the slowest after {slowest:?}; {} did not: {bad:?}", bad.len());
         println!("{:?}", fleet.counters());
         assert!(bad.len() * 50 <= good, "{} of {} failed", bad.len(), good + bad.len());
@@ -139,4 +144,26 @@ fn firewalled_routers_are_clients_and_services() {
         println!("builds {succeeded} of {}; {:?}", succeeded + failed, fleet.counters());
         assert!(failed * 10 <= succeeded, "{failed} of {} builds failed", succeeded + failed);
     });
+}
+
+#[test]
+fn zz_far_off_clock() {
+    for skew in [45i64, 58, 70, 150, 600, -45, -58, -70, -150, -600] {
+        world(20).run(15, async |fleet: &mut Fleet| {
+            let n = fleet.add_skewed(skew * 1000);
+            fleet.start(n).await;
+            let site = fleet.site(10);
+            site.destination.ready().await;
+            let client = fleet.client(n);
+            let own = fleet.site(n);
+            let ready = tokio::time::timeout(3 * MINUTE, async { client.ready().await; own.destination.ready().await; }).await.is_ok();
+            let at = fleet.elapsed();
+            let there = fetch(&client, &site, 10_000).await;
+            let other = fleet.client(5);
+            other.ready().await;
+            let back = fetch(&other, &own, 10_000).await;
+            let c: Vec<_> = fleet.router(n).counters().into_iter().filter(|(_, n)| *n > 0).collect();
+            println!("skew {skew} s: ready {ready} at {at:?}; there {there:?}; back {back:?} {c:?}");
+        });
+    }
 }

@@ -38,7 +38,6 @@ fn the_first_byte_comes_after_one_round_trip() {
     far().run(4, async |fleet: &mut Fleet| {
         let (site, client) = pair(fleet).await;
         let first = site::fetch(&client, site.hash(), 100).await.unwrap();
-        println!("{:?}", fleet.counters());
         println!("first byte with a LeaseSet lookup: {first:?}");
         let mut all = Vec::new();
         for _ in 0..20 {
@@ -48,6 +47,13 @@ fn the_first_byte_comes_after_one_round_trip() {
         all.sort();
         println!("first bytes: {all:?}");
         assert!(all[15] <= Duration::from_millis(900), "{all:?}");
+        // On a faultless internet nothing is lost, and no tunnel fails.
+        let counters = fleet.counters();
+        for fault in
+            ["builds_failed", "dropped_stale", "dropped_full", "dropped_inbox", "malformed", "unopened"]
+        {
+            assert_eq!(counters.get(fault), None, "{counters:?}");
+        }
     });
 }
 
@@ -55,9 +61,12 @@ fn the_first_byte_comes_after_one_round_trip() {
 fn a_stream_fills_a_long_path() {
     far().run(5, async |fleet: &mut Fleet| {
         let (site, client) = pair(fleet).await;
+        let mut rates = Vec::new();
         for megabytes in [1, 5, 20] {
             let transfer = site::fetch(&client, site.hash(), megabytes * 1_000_000).await.unwrap();
             println!("{megabytes} MB: {transfer:?}, {:.0} B/s", transfer.rate());
+            rates.push(transfer.rate());
         }
+        assert!(rates[2] >= 2e6, "{rates:?}");
     });
 }

@@ -37,9 +37,8 @@ fn give(host: &mut Host, now: Now, packet: &[u8]) {
 
 fn incoming(host: &mut Host) -> Option<ConnectionId> {
     loop {
-        match host.poll_event()? {
-            Event::Incoming { id, .. } => return Some(id),
-            _ => {}
+        if let Event::Incoming { id, .. } = host.poll_event()? {
+            return Some(id);
         }
     }
 }
@@ -60,7 +59,10 @@ fn a_syn_is_answered_once_and_its_copy_again() {
     let packet = syn(&peer, &to, 77, b"request");
     give(&mut host, at(time, ms(0)), &packet);
     let id = incoming(&mut host).expect("a connection");
-    assert_eq!(host.peer(id).map(|(peer, theirs, ours)| (peer.clone(), theirs, ours)), Some((peer.destination().clone(), 5, 80)));
+    assert_eq!(
+        host.peer(id).map(|(peer, theirs, ours)| (peer.clone(), theirs, ours)),
+        Some((peer.destination().clone(), 5, 80))
+    );
     assert!(drain(&mut host, at(time, ms(1))).is_empty(), "the answer waits for data");
     let answers = drain(&mut host, at(time, ms(25)));
     assert_eq!(answers.len(), 1);
@@ -151,7 +153,8 @@ fn a_session_may_prove_what_no_signature_does() {
     host.handle_packet(now, Some(peer.destination().dest_hash()), 5, 80, unsigned);
     let id = incoming(&mut host).expect("a connection");
     // The same holds for its CLOSE.
-    let close = Header { send_id: id.0, receive_id: 77, sequence: 1, flags: flags::CLOSE, ..Header::default() };
+    let close =
+        Header { send_id: id.0, receive_id: 77, sequence: 1, flags: flags::CLOSE, ..Header::default() };
     let close = Bytes::from(close.plain(&[]));
     host.handle_packet(now, None, 5, 80, close.clone());
     assert_eq!(host.host_stats().forged, 3);
@@ -192,13 +195,15 @@ fn a_transient_key_signs_for_its_destination() {
     give(&mut host, now, &packet);
     let id = incoming(&mut host).expect("a connection");
     // Later packets are signed by the transient key and do not say so again.
-    let close = Header { send_id: id.0, receive_id: 77, sequence: 1, flags: flags::CLOSE, ..Header::default() };
+    let close =
+        Header { send_id: id.0, receive_id: 77, sequence: 1, flags: flags::CLOSE, ..Header::default() };
     give(&mut host, now, &close.signed(None, None, b"", peer.signing()));
     assert_eq!(host.host_stats().forged, 0, "the destination's own key is as good");
     let (mut second, _) = crate::testing::host(1, Config::default());
     give(&mut second, now, &packet);
     let id = incoming(&mut second).expect("a connection");
-    let close = Header { send_id: id.0, receive_id: 77, sequence: 1, flags: flags::CLOSE, ..Header::default() };
+    let close =
+        Header { send_id: id.0, receive_id: 77, sequence: 1, flags: flags::CLOSE, ..Header::default() };
     give(&mut second, now, &close.signed(None, None, b"", &SigningKey::from_seed([43; 32])));
     assert_eq!(second.host_stats().forged, 1);
     give(&mut second, now, &close.signed(None, None, b"", &transient));
@@ -226,7 +231,11 @@ fn packets_before_the_syn_wait_for_it() {
     // But not for ever.
     let header = Header { receive_id: 78, sequence: 1, ..Header::default() };
     give(&mut host, at(time, ms(1000)), &header.plain(b"x"));
-    give(&mut host, at(time, ms(5000)), &Header { receive_id: 79, sequence: 1, ..Header::default() }.plain(b"x"));
+    give(
+        &mut host,
+        at(time, ms(5000)),
+        &Header { receive_id: 79, sequence: 1, ..Header::default() }.plain(b"x"),
+    );
     give(&mut host, at(time, ms(5000)), &syn(&peer, &to, 78, b"late"));
     let id = incoming(&mut host).expect("a connection");
     assert_eq!(host.read(id, &mut buffer), Ok(Some(4)));
@@ -248,7 +257,10 @@ fn only_the_peer_can_break_a_connection() {
     assert_eq!(host.host_stats().forged, 3);
     assert_eq!(host.write(id, b"still here"), Ok(10));
     give(&mut host, now, &reset.signed(None, None, &[], peer.signing()));
-    assert!(std::iter::from_fn(|| host.poll_event()).any(|event| matches!(event, Event::Closed(_, Reason::Reset))));
+    assert!(
+        std::iter::from_fn(|| host.poll_event())
+            .any(|event| matches!(event, Event::Closed(_, Reason::Reset)))
+    );
     assert_eq!(host.write(id, b"no more"), Err(Error::Over(Reason::Reset)));
     assert_eq!(host.read(id, &mut [0; 9]), Err(Error::Over(Reason::Reset)));
 }
@@ -278,9 +290,12 @@ fn a_lost_syn_is_sent_again() {
 
 #[test]
 fn those_who_accept_nothing_refuse() {
-    let mut sim = Sim::new(1, &Link::default(), [Config::default(), Config { accept: false, ..Config::default() }]);
+    let mut sim =
+        Sim::new(1, &Link::default(), [Config::default(), Config { accept: false, ..Config::default() }]);
     let id = sim.connect(&bytes(0, 7));
-    sim.run(ms(2000), |sim| sim.sides[0].app.streams.get(&id).is_some_and(|s| s.closed == Some(Reason::Refused)));
+    sim.run(ms(2000), |sim| {
+        sim.sides[0].app.streams.get(&id).is_some_and(|s| s.closed == Some(Reason::Refused))
+    });
     assert_eq!(sim.sides[1].host.host_stats().refused, 1);
     assert_eq!(sim.sides[1].host.host_stats().connections, 0);
 }
@@ -307,7 +322,8 @@ fn limits_hold() {
 
 #[test]
 fn a_reset_ends_both_sides() {
-    let mut sim = Sim::new(1, &Link { delay: ms(50), ..Link::default() }, [Config::default(), Config::default()]);
+    let mut sim =
+        Sim::new(1, &Link { delay: ms(50), ..Link::default() }, [Config::default(), Config::default()]);
     let id = sim.connect(&bytes(0, 5));
     sim.run(ms(1000), |sim| sim.sides[0].app.streams.get(&id).is_some_and(|s| s.connected));
     let now = sim.now();
@@ -322,7 +338,8 @@ fn a_reset_ends_both_sides() {
 
 #[test]
 fn a_peer_that_goes_on_sending_to_no_one_is_reset() {
-    let mut sim = Sim::new(1, &Link { delay: ms(50), ..Link::default() }, [Config::default(), Config::default()]);
+    let mut sim =
+        Sim::new(1, &Link { delay: ms(50), ..Link::default() }, [Config::default(), Config::default()]);
     let id = sim.connect(&bytes(0, 5));
     sim.sides[1].app.service = Service::Serve(50_000_000);
     sim.run(ms(3000), |sim| sim.sides[0].app.received() > 1_000_000);
@@ -341,7 +358,11 @@ fn pings_are_answered() {
     assert_eq!(sim.sides[0].app.pongs, [(ping, vec![7; 32])]);
     let header = Header { send_id: 5, flags: flags::ECHO, ..Header::default() };
     let now = sim.now();
-    give(&mut sim.sides[1].host, now, &header.signed(Some(keys(8).destination()), None, b"", keys(9).signing()));
+    give(
+        &mut sim.sides[1].host,
+        now,
+        &header.signed(Some(keys(8).destination()), None, b"", keys(9).signing()),
+    );
     give(&mut sim.sides[1].host, now, &header.plain(b""));
     assert!(sim.sides[1].host.poll_transmit(now).is_none());
 }

@@ -58,7 +58,13 @@ fn a_flood_of_nacks_is_no_flood_of_packets() {
         sent += std::iter::from_fn(|| host.poll_transmit(now)).count();
         let highest = host.stats(id).expect("stats").packets_sent as u32 - 1;
         let nacks: Vec<u32> = (0..highest.min(255)).rev().collect();
-        let header = Header { send_id: id.0, receive_id: 77, ack_through: highest, nacks: &nacks, ..Header::default() };
+        let header = Header {
+            send_id: id.0,
+            receive_id: 77,
+            ack_through: highest,
+            nacks: &nacks,
+            ..Header::default()
+        };
         give(&mut host, now, header, b"");
     }
     let stats = host.stats(id).expect("stats");
@@ -71,17 +77,32 @@ fn what_is_far_ahead_is_not_kept() {
     let now = at(time, ms(5));
     let mut rng = Rng::from_seed([1; 32]);
     for sequence in [4097, 1 << 20, u32::MAX - 1, u32::MAX] {
-        give(&mut host, now, Header { send_id: id.0, receive_id: 77, sequence, ..Header::default() }, &[1; 1000]);
+        give(
+            &mut host,
+            now,
+            Header { send_id: id.0, receive_id: 77, sequence, ..Header::default() },
+            &[1; 1000],
+        );
     }
     assert_eq!(host.stats(id).expect("stats").packets_received, 1);
     for _ in 0..20_000 {
         let sequence = 2 + rng.below(6000) as u32;
-        give(&mut host, now, Header { send_id: id.0, receive_id: 77, sequence, ..Header::default() }, &[1; 1000]);
+        give(
+            &mut host,
+            now,
+            Header { send_id: id.0, receive_id: 77, sequence, ..Header::default() },
+            &[1; 1000],
+        );
     }
     let kept = host.stats(id).expect("stats").packets_received;
     assert!(kept < 1 + (1 << 20) / 1000, "{kept}");
     // The one that is missing still gets in, and all that was kept comes out.
-    give(&mut host, now, Header { send_id: id.0, receive_id: 77, sequence: 1, ..Header::default() }, &[1; 1000]);
+    give(
+        &mut host,
+        now,
+        Header { send_id: id.0, receive_id: 77, sequence: 1, ..Header::default() },
+        &[1; 1000],
+    );
     assert!(matches!(host.read_chunk(id, 4096), Ok(Some(chunk)) if chunk.len() == 1000));
 }
 
@@ -103,7 +124,12 @@ fn a_peer_that_ignores_choking_loses_its_packets() {
     let (mut host, _, id, time) = opened(Config { receive_buffer: 100_000, ..Config::default() });
     for sequence in 1..2000 {
         let now = at(time, ms(u64::from(sequence)));
-        give(&mut host, now, Header { send_id: id.0, receive_id: 77, sequence, ..Header::default() }, &[1; 1000]);
+        give(
+            &mut host,
+            now,
+            Header { send_id: id.0, receive_id: 77, sequence, ..Header::default() },
+            &[1; 1000],
+        );
         while host.poll_transmit(now).is_some() {}
     }
     assert!(host.stats(id).expect("stats").bytes_received <= 125_000);
@@ -125,7 +151,14 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     let bits = prop_oneof![Just(0u16), any::<u16>(), Just(flags::CLOSE), Just(flags::SYNCHRONIZE)];
     let nacks = proptest::collection::vec(number(), 0..300);
     let packet = (number(), number(), nacks, bits, any::<Option<u16>>(), 0usize..2000).prop_map(
-        |(sequence, ack, nacks, flags, delay, length)| Step::Packet { sequence, ack, nacks, flags, delay, length },
+        |(sequence, ack, nacks, flags, delay, length)| Step::Packet {
+            sequence,
+            ack,
+            nacks,
+            flags,
+            delay,
+            length,
+        },
     );
     let step = prop_oneof![
         6 => packet,

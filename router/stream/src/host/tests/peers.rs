@@ -10,11 +10,9 @@ const MB: u64 = 1_000_000;
 fn upload(kind: Kind, link: &Link, total: u64, reads: Option<f64>) -> (Sim, f64) {
     let mut sim = Sim::with_peer(11, link, Config::default(), kind);
     sim.peer.as_mut().unwrap().reads = reads;
-    let id = sim.upload(total);
+    sim.upload(total);
     let time = sim.run(PATIENCE, |sim| sim.peer.as_ref().unwrap().received == total);
     let rate = total as f64 / time.as_secs_f64() / 1e6;
-    println!("{kind:?} {rate:.2} MB/s in {time:?}; {:?}", sim.sides[0].host.stats(id));
-    println!("{}", sim.peer.as_ref().unwrap().describe());
     (sim, rate)
 }
 

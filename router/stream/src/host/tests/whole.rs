@@ -35,7 +35,12 @@ fn configs() -> impl Strategy<Value = Config> {
     let buffers = (20_000usize..1_000_000, 30_000usize..1_000_000, 8u32..4096);
     let windows = (2u32..64, 0u32..48, 16u32..4096);
     (buffers, windows, 1u64..750, 600u16..1812).prop_map(
-        |((send_buffer, receive_buffer, receive_window), (initial_window, early_window, max_window), ack, mtu)| {
+        |(
+            (send_buffer, receive_buffer, receive_window),
+            (initial_window, early_window, max_window),
+            ack,
+            mtu,
+        )| {
             Config {
                 send_buffer,
                 receive_buffer,
