@@ -64,6 +64,8 @@ pub(crate) enum Input {
         peer: RouterHash,
         blame: Blame,
     },
+    /// The clock was corrected.
+    ClockMoved,
     /// Routers from a reseed bundle or the disk.
     Learned(Vec<RouterInfo>),
     /// A local destination wants tunnels.
@@ -197,6 +199,11 @@ impl Core {
             Input::LinkUp { peer, info } => self.link_up(now, peer, info),
             Input::LinkDown { peer } => self.netdb.handle(now, allium_netdb::Input::Unlinked(peer)),
             Input::DialFailed { peer, blame } => self.dial_failed(now, peer, blame),
+            Input::ClockMoved => {
+                self.renew_router_info(now);
+                self.netdb.handle(now, allium_netdb::Input::Bootstrap);
+                self.routers_changed(now);
+            }
             Input::Learned(infos) => {
                 for info in infos {
                     self.netdb.handle(now, allium_netdb::Input::Learned(info));

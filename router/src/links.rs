@@ -2,6 +2,7 @@
 
 mod handshake;
 mod reader;
+mod time;
 mod writer;
 
 use std::collections::BTreeMap;
@@ -35,6 +36,7 @@ pub(crate) struct Links {
     pub(crate) bans: Mutex<Bans>,
     pub(crate) backoff: Mutex<Backoff>,
     replays: Mutex<ReplayCache>,
+    votes: Mutex<time::Votes>,
     handshaking: Mutex<BTreeMap<IpAddr, usize>>,
     next: AtomicU64,
     up: AtomicUsize,
@@ -47,6 +49,7 @@ impl Links {
             policy: TerminationPolicy::default(),
             bans: Mutex::new(Bans::new(4096)),
             backoff: Mutex::new(Backoff::new(4096, Delays::default(), rng.fork())),
+            votes: Mutex::new(time::Votes::new()),
             replays: Mutex::new(ReplayCache::new(65_536, rng)),
             handshaking: Mutex::new(BTreeMap::new()),
             next: AtomicU64::new(1),
@@ -179,7 +182,12 @@ pub(crate) fn dial(shared: &Arc<Shared>, info: RouterInfo) {
                 }
                 return;
             }
-            Ok(Err(handshake::Failure { blame, why })) => (blame, why),
+            Ok(Err(handshake::Failure { blame, why, skew })) => {
+                if let Some(skew) = skew {
+                    time::differs(&shared, peer, skew).await;
+                }
+                (blame, why)
+            }
             Err(_) => (Blame::Network, "no answer in time".to_owned()),
         };
         debug!("no link to {peer}: {why}");

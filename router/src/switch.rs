@@ -198,9 +198,10 @@ impl Shared {
             (Kind::TunnelGateway, Source::Link(_) | Source::Endpoint | Source::Garlic) => {
                 self.tunnel_gateway(now, message, batch);
             }
-            (Kind::ShortTunnelBuild, Source::Link(_) | Source::Endpoint | Source::Garlic) => {
-                self.build(source, message);
-            }
+            (
+                Kind::ShortTunnelBuild | Kind::VariableTunnelBuild | Kind::TunnelBuild,
+                Source::Link(_) | Source::Endpoint | Source::Garlic,
+            ) => self.build(source, message),
             (Kind::OutboundTunnelBuildReply, _) => {
                 self.tell_core(Input::BuildReply { id: message.id, records: message.body });
             }

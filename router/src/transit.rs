@@ -7,14 +7,14 @@ use std::time::{Duration, Instant};
 use allium_tunnel::admit::Limits;
 use allium_tunnel::{Admission, Responder};
 use allium_wire::{RouterHash, TunnelId};
-use allium_wire::i2np::{BuildRecords, Message};
+use allium_wire::i2np::{BuildRecords, Kind, Message};
 use tokio::sync::mpsc;
 use tracing::debug;
 
 use crate::shared::Shared;
 use crate::switch::{Batch, Entry};
 
-/// A ShortTunnelBuild, and the peer that brought it; `None` where it came through a tunnel.
+/// A build message, short or long, and the peer that brought it; `None` where it came through a tunnel.
 pub(crate) struct Request {
     pub(crate) from: Option<RouterHash>,
     pub(crate) message: Message,
@@ -110,14 +110,17 @@ fn answer(
         shared.counters.transit_dropped.one();
         return;
     }
-    let Ok(records) = BuildRecords::decode(&message.body) else {
-        shared.counters.malformed.one();
-        return;
-    };
     let decide = |request: &allium_tunnel::Request| {
         admission.decide(now, request, shared.tunnels.contains(request.receive))
     };
-    match responder.answer(now, from, records, decide) {
+    let answered = if message.kind == Kind::ShortTunnelBuild {
+        BuildRecords::decode(&message.body)
+            .map_err(allium_tunnel::Error::from)
+            .and_then(|records| responder.answer(now, from, records, decide))
+    } else {
+        responder.answer_long(now, from, (message.kind, message.body), decide)
+    };
+    match answered {
         Ok(answer) => {
             let accepted = answer.hop.is_some();
             if let Some(hop) = answer.hop {

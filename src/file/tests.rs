@@ -74,3 +74,79 @@ fcp = "127.0.0.1:20007"
     assert_eq!((router.network.id, router.network.floodfill), (77, true));
     assert_eq!(client.services.len(), 1);
 }
+
+/// A row of docs/config.md: section, key, default and example.
+struct Row {
+    section: String,
+    key: String,
+    default: Option<String>,
+    required: bool,
+    example: String,
+}
+
+/// What stands in backticks, all of it.
+fn code(cell: &str) -> Option<String> {
+    Some(cell.strip_prefix('`')?.strip_suffix('`')?.to_owned())
+}
+
+/// The tables of docs/config.md that are below a `[section]`.
+fn documented() -> Vec<Row> {
+    let mut section = None;
+    let mut rows = Vec::new();
+    for line in include_str!("../../docs/config.md").lines() {
+        if let Some(title) = line.strip_prefix("## ") {
+            section = code(title);
+        }
+        let cells: Vec<&str> = line.trim_matches('|').split('|').map(str::trim).collect();
+        let (Some(section), [key, _, default, example, _]) = (&section, cells[..]) else { continue };
+        let Some(key) = code(key) else { continue };
+        let known = ["none", "required"].contains(&default) || code(default).is_some();
+        assert!(known, "{section} {key}: the default is {default:?}");
+        rows.push(Row {
+            section: section.clone(),
+            key,
+            default: code(default),
+            required: default == "required",
+            example: code(example).expect("an example in backticks"),
+        });
+    }
+    rows
+}
+
+/// The names that the program would have taken in the place of an unknown one.
+fn accepted(text: &str) -> Vec<String> {
+    let said = error(text);
+    let (_, names) = said.split_once(", expected").expect("it says what it expected");
+    names.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+}
+
+#[test]
+fn every_key_is_in_the_document_and_nothing_else() {
+    let mut keys = Vec::new();
+    for section in accepted("[nothing]\n") {
+        let many = ["service", "tunnel"].contains(&section.as_str());
+        let heading = if many { format!("[[{section}]]") } else { format!("[{section}]") };
+        keys.extend(accepted(&format!("{heading}\nnothing = 1\n")).into_iter().map(|key| (heading.clone(), key)));
+    }
+    let rows: Vec<_> = documented().into_iter().map(|row| (row.section, row.key)).collect();
+    assert_eq!(rows, keys, "docs/config.md (left) and the code (right) differ in keys or their order");
+}
+
+#[test]
+fn documented_defaults_and_examples_are_true() {
+    let rows = documented();
+    let mut sections: Vec<&str> = rows.iter().map(|row| row.section.as_str()).collect();
+    sections.dedup();
+    for section in sections {
+        let of = |value: &dyn Fn(&Row) -> Option<String>| {
+            let lines = rows.iter().filter(|row| row.section == section);
+            let lines = lines.filter_map(|row| Some(format!("{} = {}\n", row.key, value(row)?)));
+            format!("{section}\n{}", lines.collect::<String>())
+        };
+        let least = of(&|row| row.required.then(|| row.example.clone()));
+        let spelled = of(&|row| if row.required { Some(row.example.clone()) } else { row.default.clone() });
+        let read = |text: &str| format!("{:?}", parse(Path::new("config.md"), text).unwrap());
+        assert_eq!(read(&least), read(&spelled), "a default of {section} is another one");
+        read(&of(&|row| Some(row.example.clone())));
+    }
+}

@@ -49,8 +49,9 @@ PORTS = _ports()
 class Network:
     """Routers of one network id that know one another from the start."""
 
-    def __init__(self, folder, net_id, first_address, hops):
+    def __init__(self, folder, net_id, first_address, hops, ssu2=False):
         self.folder, self.net_id, self.first_address, self.hops = folder, net_id, first_address, hops
+        self.ssu2 = ssu2  # whether those that can speak it do
         self.routers = []
 
     def add(self, kind, command, site, **more):
@@ -103,7 +104,7 @@ class Router:
         self.folder, self.command, self.network = folder, command, network
         self.address, self.site, self.floodfill = address, site, floodfill
         self.name = os.path.basename(folder)
-        self.port, self.http, self.socks = next(PORTS), next(PORTS), next(PORTS)
+        self.port, self.udp, self.http, self.socks = (next(PORTS) for _ in range(4))
         self.process = None
         os.makedirs(folder)
 
@@ -218,7 +219,7 @@ class I2pd(Router):
                 "ipv4": "true", "ipv6": "false", "nat": "false", "bandwidth": "X", "share": 100,
             },
             "ntcp2": {"enabled": "true", "published": "true", "port": self.port},
-            "ssu2": {"enabled": "false"},
+            "ssu2": {"enabled": switch[self.network.ssu2], "published": switch[self.network.ssu2], "port": self.udp},
             "http": {"enabled": "false"}, "sam": {"enabled": "false"}, "i2cp": {"enabled": "false"},
             "httpproxy": {"address": "127.0.0.1", "port": self.http},
             "socksproxy": {"enabled": "false"},
@@ -254,7 +255,10 @@ class Java(Router):
             "router.floodfillParticipant": str(self.floodfill).lower(), "router.rejectStartupTime": 1,
             "router.reseedDisable": "true", "router.updateDisabled": "true", "time.disabled": "true",
             "i2cp.disableInterface": "true", "i2np.upnp.enable": "false", "i2np.laptopMode": "false",
-            "i2np.udp.enable": "false", "i2np.ntcp.ipv6": "false", "i2np.ntcp.autoip": "false",
+            "i2np.udp.enable": str(self.network.ssu2).lower(), "i2np.udp.host": self.address,
+            "i2np.udp.addressSources": "hidden", "i2np.udp.port": self.udp, "i2np.udp.internalPort": self.udp,
+            "i2np.udp.fixedPort": "true", "i2np.udp.bindInterface": self.address, "i2np.udp.status": "ok",
+            "i2np.udp.ipv6": "false", "i2np.ntcp.ipv6": "false", "i2np.ntcp.autoip": "false",
             "i2np.ntcp.autoport": "false", "i2np.ntcp.hostname": self.address, "i2np.ntcp.port": self.port,
             "i2np.ntcp.bindInterface": self.address, "router.sharePercentage": 100,
             "router.maxParticipatingTunnels": 5000, "router.minThrottleTunnels": 5000,
@@ -275,4 +279,6 @@ class Java(Router):
 
     def is_known(self):
         """Its first router.info names no address yet."""
-        return b"NTCP2" in read(self.path("router.info")) and b"ntcp2.sp=" in read(self.path("router.config"))
+        info, config = read(self.path("router.info")), read(self.path("router.config"))
+        transports = (b"ntcp2", b"ssu2") if self.network.ssu2 else (b"ntcp2",)
+        return all(name.upper() in info and name + b".sp=" in config for name in transports)

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use allium_crypto::Rng;
 use allium_garlic::PeerKey;
 use allium_stream::Transmit;
+use allium_tunnel::pool::BuildId;
 use allium_wire::tunnel::Target as TunnelTarget;
 use allium_wire::{Date, DestHash, Lease, LeaseSet, Now};
 use tokio::sync::oneshot;
@@ -58,6 +59,7 @@ pub(super) struct Peer {
     refreshed: Option<Instant>,
     way: Option<Way>,
     avoid: BTreeMap<Lease, Instant>,
+    avoid_out: BTreeMap<BuildId, Instant>,
 }
 
 impl Peer {
@@ -74,6 +76,7 @@ impl Peer {
             refreshed: None,
             way: None,
             avoid: BTreeMap::new(),
+            avoid_out: BTreeMap::new(),
         }
     }
 
@@ -136,6 +139,7 @@ impl Peer {
         if let Some(way) = &mut self.way {
             if lost {
                 self.avoid.insert(way.lease, now.instant + AVOID);
+                self.avoid_out.insert(way.out.id, now.instant + AVOID);
             } else if (way.left > 0 || way.hint == hint)
                 && way.out.lives(now.instant)
                 && way.lease.expires > now.date
@@ -149,7 +153,10 @@ impl Peer {
                 }
             }
         }
-        let out = fastest(paths, rng)?;
+        self.avoid_out.retain(|_, until| *until > now.instant);
+        let good = |path: &&Arc<OutboundPath>| !self.avoid_out.contains_key(&path.id);
+        let kept: Vec<Arc<OutboundPath>> = paths.iter().filter(good).cloned().collect();
+        let out = fastest(if kept.is_empty() { paths } else { &kept }, rng)?;
         let lease = self.lease(now, rng)?;
         self.way = Some(Way { out: out.clone(), lease, left: BURST, hint });
         Some((out, target(&lease)))

@@ -1,7 +1,7 @@
 //! Both roles of the NTCP2 handshake over a connection.
 
 use allium_link::ntcp2::{self, Error, Established, Initiator, MESSAGE, PeerKeys, Reason, Responder};
-use allium_link::{Blame, Rebuff};
+use allium_link::{Blame, Rebuff, Skew};
 use allium_wire::RouterInfo;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tracing::debug;
@@ -15,17 +15,20 @@ use crate::shared::Shared;
 pub(super) struct Failure {
     pub(super) blame: Blame,
     pub(super) why: String,
+    /// How far its clock is from ours, where that is the reason.
+    pub(super) skew: Option<Skew>,
 }
 
 impl From<std::io::Error> for Failure {
     fn from(error: std::io::Error) -> Self {
-        Self { blame: Blame::Network, why: error.to_string() }
+        Self { blame: Blame::Network, why: error.to_string(), skew: None }
     }
 }
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        Self { blame: error.blame(), why: error.to_string() }
+        let skew = if let Error::Skew(skew) = error { Some(skew) } else { None };
+        Self { blame: error.blame(), why: error.to_string(), skew }
     }
 }
 
@@ -40,7 +43,11 @@ pub(super) async fn initiate(shared: &Shared, info: &RouterInfo) -> Result<(Conn
         .ntcp2()
         .filter_map(|address| Some((address.published()?.0, PeerKeys::new(info.hash(), &address)?)))
         .find(|(at, _)| dialable(at.ip()))
-        .ok_or_else(|| Failure { blame: Blame::Peer, why: "it has no address that can be dialled".to_owned() })?;
+        .ok_or_else(|| Failure {
+            blame: Blame::Peer,
+            why: "it has no address that can be dialled".to_owned(),
+            skew: None,
+        })?;
     let mut connection = shared.net.connect(config.ntcp2.source_for(address.ip()), address).await?;
     let ours = shared.info();
     let mut alice = Initiator::new(&shared.links.local, keys, ours.bytes(), shared.clock.now(), shared.fork_rng())?;

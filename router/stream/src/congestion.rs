@@ -26,6 +26,11 @@ const CYCLE: [f64; 8] = [1.25, 0.75, 0.97, 0.97, 0.97, 0.97, 0.97, 0.97];
 const TOLERATED_LOSS: f64 = 0.05;
 /// Least round trips for which a rate is remembered.
 const MEMORY: f64 = 10.0;
+/// What is believed of an estimate after a pause, and how long (seconds) a pause is for that.
+const COLD: f64 = 0.7;
+const PAUSE: f64 = 1.0;
+/// Shorter pauses (seconds) are no reason to believe less, but the next burst does not leave faster than that.
+const BREATH: f64 = 0.05;
 /// Seconds after which an unused estimate is believed half as much.
 const HALF_LIFE: f64 = 60.0;
 
@@ -48,6 +53,17 @@ enum Phase {
     Cruise { part: usize, since: Instant },
     /// Nearly stopping, to see the round-trip time without our own queue.
     Settle { until: Option<Instant>, since: Instant },
+}
+
+/// A rate to be reached again after a pause, in steps of a quarter.
+#[derive(Clone, Copy, Debug)]
+struct Regain {
+    rate: f64,
+    /// The last step, and when it was reached.
+    reached: f64,
+    at: Instant,
+    /// The path was known to be full at that rate.
+    full: bool,
 }
 
 /// What happened in the current round.
@@ -106,6 +122,11 @@ pub(crate) struct Congestion {
     lump: u64,
     settled_rtt: f64,
     undo: Option<(u64, Peak)>,
+    /// The least round-trip time (seconds) as last seen.
+    minimum: f64,
+    regain: Option<Regain>,
+    /// The mean of the latest rates, and when it was taken: acknowledgements come in lumps.
+    mean: Option<(Instant, f64)>,
 }
 
 impl Congestion {
@@ -137,6 +158,9 @@ impl Congestion {
             lump: 0,
             settled_rtt: f64::INFINITY,
             undo: None,
+            minimum: 0.0,
+            regain: None,
+            mean: None,
         }
     }
 
@@ -185,6 +209,7 @@ impl Congestion {
     pub(crate) fn sent(&mut self, now: Instant, bytes: u64) -> Flight {
         if self.in_flight == 0 {
             self.age(now);
+            self.pause(now);
             self.first_sent_at = Some(now);
             self.delivered_at = Some(now);
         }
@@ -209,7 +234,31 @@ impl Congestion {
             self.window = ((self.window as f64 * factor) as u64).max(self.initial.min(self.window));
             self.full_rate *= factor;
             self.ceiling = None;
+            if let Some(regain) = &mut self.regain {
+                regain.rate *= factor;
+            }
         }
+    }
+
+    /// Begins again after a pause: not with the whole window at once, but at the remembered pace or, as the
+    /// connections below may have slowed down, somewhat less.
+    fn pause(&mut self, now: Instant) {
+        let idle = self.last_sent_at.max(self.delivered_at).map(|at| now.saturating_duration_since(at));
+        let idle = idle.map_or(0.0, |idle| idle.as_secs_f64());
+        let known = self.regain.map_or(0.0, |regain| regain.rate).max(self.bandwidth.get());
+        let product = (known * self.minimum) as u64;
+        if idle < BREATH || self.phase == Phase::Startup && product < self.initial {
+            return;
+        }
+        let rate = if idle > PAUSE { self.bandwidth.get().min(known * COLD) } else { self.bandwidth.get() };
+        let elapsed = now.saturating_duration_since(*self.began.get_or_insert(now)).as_secs_f64();
+        self.bandwidth.set(elapsed, rate);
+        let full = self.regain.map_or(self.full, |regain| regain.full);
+        self.regain = Some(Regain { rate: known, reached: rate, at: now, full });
+        self.window = self.window.min((product * 2).max(self.initial));
+        self.phase = Phase::Cruise { part: 0, since: now };
+        self.full = true;
+        self.mean = None;
     }
 
     /// A packet has arrived. `counted`: it was still counted as in flight.
@@ -299,6 +348,14 @@ impl Congestion {
         self.full_rate = 0.0;
         self.full_rounds = 0;
         self.ceiling = None;
+        self.regain = None;
+        self.mean = None;
+    }
+
+    /// A timeout with much in flight: what is sent again begins with a quarter of what fits into the path.
+    pub(crate) fn restart(&mut self, rtt: &Rtt) {
+        self.undo.get_or_insert((self.window, self.bandwidth.clone()));
+        self.window = self.window.min(self.product(rtt, 0.25));
     }
 
     /// Ends the processing of one acknowledgement that has acknowledged `acked` bytes.
@@ -319,7 +376,9 @@ impl Congestion {
         };
         self.round.limited |= sample.limited;
         let minimum = rtt.minimum().unwrap_or(0.0);
-        if let Some(rate) = sample.rate(self.delivered, minimum)
+        self.minimum = minimum;
+        let rate = sample.rate(self.delivered, minimum).map(|rate| self.average(now, rate));
+        if let Some(rate) = rate
             && (!sample.limited || rate >= self.bandwidth.get())
         {
             let elapsed = now.saturating_duration_since(*self.began.get_or_insert(now)).as_secs_f64();
@@ -330,6 +389,17 @@ impl Congestion {
         }
         self.advance(now, rtt);
         self.grow(acked, rtt);
+    }
+
+    /// The mean of this and earlier rates over a part of a round trip.
+    fn average(&mut self, now: Instant, rate: f64) -> f64 {
+        let span = self.minimum * if self.phase == Phase::Startup { 0.25 } else { 0.5 };
+        let mean = self.mean.map_or(rate, |(at, mean)| {
+            let elapsed = now.saturating_duration_since(at).as_secs_f64();
+            rate + (mean - rate) * (-elapsed / span.max(0.001)).exp()
+        });
+        self.mean = Some((now, mean));
+        mean
     }
 
     /// Bandwidth times delay, in bytes, times `gain`.
@@ -432,6 +502,10 @@ impl Congestion {
             _ => elapsed > minimum,
         };
         let queue = self.round.least_rtt.is_finite() && self.round.least_rtt > minimum * 1.15 + 0.004;
+        if let Some(regain) = self.regain {
+            self.step(now, rtt, regain, queue);
+            return;
+        }
         if part != 0 && self.bandwidth.get() > self.probed_from * 1.2 && !queue && self.ceiling.is_none() {
             // Probing has found more: there may be much more.
             self.phase = Phase::Startup;
@@ -446,6 +520,29 @@ impl Congestion {
                 self.probed_from = self.bandwidth.get();
             }
             self.phase = Phase::Cruise { part: next, since: now };
+        }
+    }
+
+    /// Goes on towards the rate from before a pause as long as each step holds.
+    fn step(&mut self, now: Instant, rtt: &Rtt, regain: Regain, queue: bool) {
+        let rate = self.bandwidth.get();
+        let round = rtt.smoothed().unwrap_or(0.1).max(rtt.minimum().unwrap_or(0.1));
+        let waited = now.saturating_duration_since(regain.at).as_secs_f64();
+        if rate < regain.rate && rate > regain.reached * 1.05 && self.round.lost == 0 {
+            self.regain = Some(Regain { reached: rate, at: now, ..regain });
+            return;
+        }
+        if rate < regain.rate && waited < 2.5 * round && !(queue && waited > round) {
+            return;
+        }
+        self.regain = None;
+        self.probed_from = rate;
+        self.phase = Phase::Cruise { part: 1, since: now };
+        if rate >= regain.rate && !regain.full && !queue && self.ceiling.is_none() {
+            self.phase = Phase::Startup;
+            self.full = false;
+            self.full_rate = rate;
+            self.full_rounds = 0;
         }
     }
 
@@ -479,7 +576,7 @@ impl Congestion {
                 // Beyond the initial window, room grows only where it is used.
                 let used = self.in_flight + acked + self.window / 4 >= self.window;
                 let wanted = self.product(rtt, STARTUP_WINDOW_GAIN).max(self.initial * 2);
-                if used && self.window < wanted { grown } else { self.window }
+                if used { grown.min(wanted).max(self.window) } else { self.window }
             }
             Phase::Drain | Phase::Cruise { .. } => {
                 let target = self.product(rtt, WINDOW_GAIN) + 16 * PACKET;

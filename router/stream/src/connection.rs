@@ -6,14 +6,14 @@ mod timers;
 use std::time::{Duration, Instant};
 
 use allium_crypto::sign::SigningKey;
-use allium_wire::streaming::Packet;
+use allium_wire::streaming::{Packet, flags};
 use allium_wire::{DestHash, Destination};
 
 use crate::config::{Config, MTU_DEFAULT, MTU_MIN};
 use crate::event::{Reason, Stats};
 use crate::path::Path;
 use crate::recv::Receiver;
-use crate::send::SendQueue;
+use crate::send::{Report, SendQueue};
 use crate::transient::Transient;
 
 pub(crate) use output::Built;
@@ -323,7 +323,8 @@ impl Connection {
         let chokes = packet.delay_requested.is_some();
         let span = self.send.span();
         let first = self.send.base();
-        let progress = self.send.acknowledge(now, through, nacks, path);
+        let whole = packet.sequence == 0 && packet.payload.is_empty() && !packet.has(flags::SYNCHRONIZE);
+        let progress = self.send.acknowledge(now, Report { through, nacks, whole }, path);
         if progress.packets > 0 {
             let proved = if self.send.base() == first { through.saturating_sub(first) } else { 0 };
             path.note_progress(span, progress.packets, proved, config);
@@ -350,6 +351,11 @@ impl Connection {
     pub(crate) fn may_reset_again(&mut self) -> bool {
         self.resets = self.resets.saturating_add(1);
         self.resets <= 3
+    }
+
+    #[cfg(test)]
+    pub(crate) fn debug(&self) -> String {
+        format!("probes {} {}", self.probes, self.send.debug())
     }
 
     pub(crate) fn stats(&self, path: &Path) -> Stats {

@@ -15,6 +15,14 @@ pub(crate) use buffer::Buffer;
 /// An acknowledgement this much sooner than the least round trip cannot be for the retransmission.
 const TOO_SOON: f64 = 0.75;
 
+/// Missing packets that one report can name.
+const MOST_NAMED: u32 = 255;
+/// Where at least one in so many of the packets that a report covers is missing, what it does not cover is
+/// sent again without waiting for word of it.
+const SPARSE: u32 = 4;
+/// How many of those are sent again at first; doubled each round trip.
+const FIRST_GUESS: u32 = 256;
+
 /// What a packet consists of, kept until it is acknowledged.
 #[derive(Clone, Debug)]
 pub(crate) enum Body {
@@ -42,7 +50,11 @@ struct Unacknowledged {
     /// Number of the transmission, in the order of all transmissions of the connection.
     order: u64,
     sends: u8,
+    /// Reports since the last transmission that lack it, and whether one has named it.
     nacks: u8,
+    named: bool,
+    /// It is sent again though it may have arrived.
+    guessed: bool,
     state: State,
     flight: Flight,
 }
@@ -54,6 +66,47 @@ struct Newest {
     order: u64,
     age: f64,
     once: bool,
+}
+
+impl Unacknowledged {
+    /// A report lacks it. Only a packet that another has overtaken is named.
+    fn missed(&mut self, named: bool) {
+        self.nacks = self.nacks.saturating_add(1);
+        self.named |= named;
+    }
+
+    /// Whether a packet is known to have arrived that was sent after it, `newest` being the latest of those.
+    fn is_overtaken(&self, newest: u64) -> bool {
+        self.order < newest || self.sends == 1 && (self.named || self.nacks >= 3)
+    }
+}
+
+/// Which part of what acknowledgements do not say is sent again.
+#[derive(Clone, Copy, Debug)]
+struct Guess {
+    /// Much is missing of what they do cover.
+    dense: bool,
+    most: u32,
+    at: Option<Instant>,
+}
+
+/// The acknowledgement fields of a packet.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Report<'a> {
+    pub(crate) through: u32,
+    /// In ascending order.
+    pub(crate) nacks: &'a [u32],
+    /// It reports all that it can: it comes in a packet of its own.
+    pub(crate) whole: bool,
+}
+
+impl Report<'_> {
+    /// The first number about which nothing can be said. Receivers end a report before the gap that does not
+    /// fit into it, so what would still have fitted is missing, too.
+    fn horizon(&self) -> u32 {
+        let unused = if self.whole { MOST_NAMED.saturating_sub(self.nacks.len() as u32) } else { 0 };
+        self.through.saturating_add(1).saturating_add(unused)
+    }
 }
 
 /// What an acknowledgement has changed.
@@ -90,6 +143,7 @@ pub(crate) struct SendQueue {
     newest_rtt: f64,
     /// When the next packet that was reported missing counts as lost.
     pub(crate) loss_at: Option<Instant>,
+    guess: Guess,
     pub(crate) counters: Counters,
 }
 
@@ -104,6 +158,7 @@ impl SendQueue {
             newest_order: 0,
             newest_rtt: 0.0,
             loss_at: None,
+            guess: Guess { dense: false, most: FIRST_GUESS, at: None },
             counters: Counters::default(),
         }
     }
@@ -146,6 +201,8 @@ impl SendQueue {
             order,
             sends: 1,
             nacks: 0,
+            named: false,
+            guessed: false,
             state: State::InFlight,
             flight,
         });
@@ -172,72 +229,100 @@ impl SendQueue {
             packet.order = order;
             packet.sends = packet.sends.saturating_add(1);
             packet.nacks = 0;
+            packet.named = false;
             self.counters.resent += 1;
             return Some((sequence, packet.body.clone(), packet.size));
         }
         None
     }
 
-    /// Processes an acknowledgement: everything through `through` has arrived except `nacks` (ascending).
-    pub(crate) fn acknowledge(
-        &mut self,
-        now: Instant,
-        through: u32,
-        nacks: &[u32],
-        path: &mut Path,
-    ) -> Progress {
+    /// Processes an acknowledgement: everything through `report.through` has arrived except `report.nacks`.
+    pub(crate) fn acknowledge(&mut self, now: Instant, report: Report<'_>, path: &mut Path) -> Progress {
         let mut progress = Progress::default();
+        let through = report.through;
         if through >= self.next() {
             // Also an answer to nothing sent at all; a peer cannot know what we have not sent.
             progress.absurd = !(through == 0 && self.next() == 0);
             return progress;
         }
-        if through < self.base {
+        if through < self.base && !(report.whole && through + 1 == self.base) {
             return progress;
         }
-        let mut nacks = nacks.iter().copied().skip_while(|&nack| nack < self.base).peekable();
+        let base = self.base;
+        let mut nacks = report.nacks.iter().copied().skip_while(|&nack| nack < base).peekable();
         let mut newest: Option<Newest> = None;
-        let count = (through - self.base) as usize + 1;
+        let count = (through + 1 - self.base) as usize;
         let usual = path.rtt.smoothed().unwrap_or(f64::MAX).max(self.newest_rtt) + path.rtt.reordering();
-        for (sequence, packet) in (self.base..).zip(self.packets.iter_mut()).take(count) {
+        for index in 0..count {
+            let sequence = base + index as u32;
             while nacks.next_if(|&nack| nack < sequence).is_some() {}
             let missing = nacks.next_if_eq(&sequence).is_some();
+            let Some(packet) = self.packets.get_mut(index) else { break };
             if packet.state == State::Acknowledged {
                 continue;
             }
             if missing {
-                packet.nacks = packet.nacks.saturating_add(1);
+                packet.missed(true);
                 continue;
             }
-            let age = now.saturating_duration_since(packet.sent).as_secs_f64();
-            let soon = packet.sends > 1 && age < TOO_SOON * path.rtt.minimum().unwrap_or(0.0);
-            if packet.state == State::Lost {
-                self.lost.remove(&sequence);
-            }
-            if soon || packet.state == State::Lost {
-                path.congestion.not_lost(packet.size);
-                self.counters.spurious += u64::from(soon);
-            }
-            if soon || packet.order < self.newest_order {
-                let age = now.saturating_duration_since(packet.first_sent).as_secs_f64();
-                // Of a packet sent twice nobody can tell which one came, unless it came too soon.
-                if soon || packet.sends == 1 {
-                    path.rtt.overtaken(now, age - self.newest_rtt);
-                }
-            } else if newest.is_none_or(|newest| packet.order > newest.order) {
-                newest = Some(Newest { order: packet.order, age, once: packet.sends == 1 });
-            }
-            let counted = packet.state == State::InFlight;
-            path.congestion.delivered(now, packet.sent, packet.flight, packet.size, counted);
-            packet.state = State::Acknowledged;
-            packet.body = Body::Data(Bytes::new());
+            let late = now.saturating_duration_since(packet.sent).as_secs_f64() > usual;
             progress.packets += 1;
             progress.bytes += packet.size;
             progress.latest = progress.latest.max(Some(packet.sent));
-            progress.late += if age > usual { packet.size } else { 0 };
+            progress.late += if late { packet.size } else { 0 };
+            if let Some(candidate) = self.arrived(now, index, path)
+                && newest.is_none_or(|newest| candidate.order > newest.order)
+            {
+                newest = Some(candidate);
+            }
         }
+        self.look_beyond(now, report, path);
         self.finish(now, newest, path, progress);
         progress
+    }
+
+    /// A packet is acknowledged; returns what it tells of the round trip unless later ones have.
+    fn arrived(&mut self, now: Instant, index: usize, path: &mut Path) -> Option<Newest> {
+        let packet = self.packets.get_mut(index)?;
+        let age = now.saturating_duration_since(packet.sent).as_secs_f64();
+        let soon = packet.sends > 1 && age < TOO_SOON * path.rtt.minimum().unwrap_or(0.0);
+        let was_lost = packet.state == State::Lost;
+        if was_lost {
+            self.lost.remove(&(self.base + index as u32));
+        }
+        if (soon || was_lost) && !packet.guessed {
+            path.congestion.not_lost(packet.size);
+        }
+        self.counters.spurious += u64::from(soon);
+        let overtaken = soon || packet.order < self.newest_order;
+        // Of a packet sent twice nobody can tell which one came, unless it came too soon; and of one that no
+        // report has lacked, not when it came.
+        if overtaken && !packet.guessed && (soon || packet.sends == 1 && packet.nacks > 0) {
+            let age = now.saturating_duration_since(packet.first_sent).as_secs_f64();
+            path.rtt.overtaken(now, age - self.newest_rtt);
+        }
+        let counted = packet.state == State::InFlight;
+        path.congestion.delivered(now, packet.sent, packet.flight, packet.size, counted);
+        packet.state = State::Acknowledged;
+        packet.body = Body::Data(Bytes::new());
+        (!overtaken).then_some(Newest { order: packet.order, age, once: packet.sends == 1 })
+    }
+
+    /// What follows the end of a report is missing as far as the report could have named it, and unknown beyond.
+    fn look_beyond(&mut self, now: Instant, report: Report<'_>, path: &Path) {
+        if !report.whole {
+            return;
+        }
+        let horizon = report.horizon();
+        let end = (horizon.saturating_sub(self.base) as usize).min(self.packets.len());
+        let first = ((report.through + 1).saturating_sub(self.base) as usize).min(end);
+        let age = Duration::from_secs_f64(path.rtt.smoothed().unwrap_or(1.0));
+        for packet in self.packets.range_mut(first..end) {
+            if packet.state != State::Acknowledged && now.saturating_duration_since(packet.sent) > age {
+                packet.missed(false);
+            }
+        }
+        self.guess.dense = horizon < self.next() && horizon.saturating_sub(self.base) < MOST_NAMED * SPARSE;
     }
 
     fn finish(&mut self, now: Instant, newest: Option<Newest>, path: &mut Path, progress: Progress) {
@@ -266,22 +351,25 @@ impl SendQueue {
     /// Marks packets as lost that were reported missing, were overtaken by later ones, and had their time.
     pub(crate) fn detect_lost(&mut self, now: Instant, path: &mut Path) {
         self.loss_at = None;
-        let patience = path.rtt.smoothed().unwrap_or(1.0).max(self.newest_rtt) + path.rtt.reordering();
-        let usual = Duration::from_secs_f64(patience);
+        let usual = self.patience(path);
         // One report alone may be stale.
         let longer = usual * 5 / 4;
+        let mut unknown = false;
         for (sequence, packet) in (self.base..).zip(self.packets.iter_mut()) {
             let counted = packet.state == State::InFlight;
+            unknown |= packet.state == State::Unknown;
             let open = counted || packet.state == State::Unknown && packet.nacks > 0;
-            if !open || packet.order >= self.newest_order {
+            if !open || !packet.is_overtaken(self.newest_order) {
                 continue;
             }
             let due = packet.sent + if packet.nacks >= 2 { usual } else { longer };
             if due <= now && packet.nacks == 0 {
                 packet.state = State::Unknown;
+                unknown = true;
                 path.congestion.forget(packet.size);
             } else if due <= now {
                 packet.state = State::Lost;
+                packet.guessed = false;
                 path.note_loss();
                 path.congestion.lost(packet.sent, packet.size, counted);
                 self.lost.insert(sequence);
@@ -289,6 +377,31 @@ impl SendQueue {
                 self.loss_at = Some(self.loss_at.map_or(due, |at| at.min(due)));
             }
         }
+        if !unknown {
+            self.guess.most = FIRST_GUESS;
+        } else if self.guess.dense && self.guess.at.is_none_or(|at| at <= now) {
+            self.guess_lost(now, path);
+        }
+    }
+
+    /// How long a packet may take that others have overtaken.
+    fn patience(&self, path: &Path) -> Duration {
+        let rtt = path.rtt.smoothed().unwrap_or(1.0).max(self.newest_rtt);
+        Duration::from_secs_f64(rtt + path.rtt.reordering())
+    }
+
+    /// Prepares some of the packets to be sent again of which reports say nothing: where so much is missing,
+    /// they probably are as well, and a report a round trip later would name the next 255 only.
+    fn guess_lost(&mut self, now: Instant, path: &Path) {
+        let most = self.guess.most as usize;
+        let unknown = (self.base..).zip(self.packets.iter_mut()).filter(|(_, p)| p.state == State::Unknown);
+        for (sequence, packet) in unknown.take(most) {
+            packet.state = State::Lost;
+            packet.guessed = true;
+            self.lost.insert(sequence);
+        }
+        self.guess.most = self.guess.most.saturating_mul(2);
+        self.guess.at = Some(now + Duration::from_secs_f64(path.rtt.smoothed().unwrap_or(1.0)));
     }
 
     /// Prepares the first and the last unacknowledged packet to be sent again, as probes; how many.
@@ -307,6 +420,12 @@ impl SendQueue {
         if last == 0 { 1 } else { 2 }
     }
 
+    /// Prepares all to be sent again that later packets would have overtaken by now.
+    pub(crate) fn give_up_late(&mut self, now: Instant, path: &mut Path) {
+        let age = self.patience(path);
+        self.give_up_older(now, age, path);
+    }
+
     /// Prepares all that was sent longer than `age` ago to be sent again.
     pub(crate) fn give_up_older(&mut self, now: Instant, age: Duration, path: &mut Path) {
         for (sequence, packet) in (self.base..).zip(self.packets.iter_mut()) {
@@ -320,6 +439,12 @@ impl SendQueue {
                 self.lost.insert(sequence);
             }
         }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn debug(&self) -> String {
+        let n = |s| self.packets.iter().filter(|p| p.state == s).count();
+        format!("base {} fl {} un {} lost {} acked {} {:?}", self.base, n(State::InFlight), n(State::Unknown), n(State::Lost), n(State::Acknowledged), self.guess)
     }
 
     /// Drops everything: the connection is over.

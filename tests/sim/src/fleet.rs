@@ -192,11 +192,9 @@ impl Fleet {
         index
     }
 
-    /// ZZ
-    pub fn add_skewed(&mut self, skew: i64) -> usize {
-        let n = self.add(false, true);
-        self.nodes[n].skew = skew;
-        n
+    /// Makes the clock of a host wrong by so many milliseconds, for the next router that starts there.
+    pub fn set_skew(&mut self, index: usize, skew: i64) {
+        self.nodes[index].skew = skew;
     }
 
     async fn start_all(&mut self) {

@@ -56,6 +56,11 @@ impl Peak {
         }
     }
 
+    /// Forgets all but this.
+    pub(super) fn set(&mut self, now: f64, rate: f64) {
+        self.best = [(now, rate); 3];
+    }
+
     /// Multiplies all by `factor`.
     pub(super) fn scale(&mut self, factor: f64) {
         for (_, rate) in &mut self.best {

@@ -14,6 +14,8 @@ const LONGEST_SYN: Duration = Duration::from_secs(12);
 /// Probes of a peer that wants no data, when the application has let the connection go.
 const MOST_CHOKED_PROBES: u32 = 12;
 const LONGEST_CHOKED_PROBE: Duration = Duration::from_secs(15);
+/// Packets outstanding for which the first timeout only probes.
+const FEW: u32 = 16;
 /// How long the end of a connection waits for the peer's CLOSE when no one reads.
 const LINGER: Duration = Duration::from_secs(30);
 
@@ -133,6 +135,11 @@ impl Connection {
             if self.released && self.choked_probes > MOST_CHOKED_PROBES {
                 return Some(Reason::TimedOut);
             }
+        } else if self.probes == 1 && !connecting && self.send.span() > FEW {
+            // Two probes would bring back two packets: with much outstanding all that is late goes again,
+            // as fast as a smaller window lets it.
+            self.send.give_up_late(now, path);
+            path.congestion.restart(&path.rtt);
         } else if self.probes >= 2 && !connecting {
             let quiet =
                 path.last_heard.is_none_or(|heard| now.saturating_duration_since(heard) > timeout / 4);

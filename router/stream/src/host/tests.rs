@@ -1,6 +1,7 @@
 mod handshake;
 mod hostile;
 mod peers;
+mod recovery;
 mod speed;
 mod whole;
 

@@ -29,7 +29,8 @@ impl Bench {
     }
 
     fn ack(&mut self, at: u64, through: u32, nacks: &[u32]) -> Progress {
-        self.queue.acknowledge(self.begin + ms(at), through, nacks, &mut self.path)
+        let report = Report { through, nacks, whole: true };
+        self.queue.acknowledge(self.begin + ms(at), report, &mut self.path)
     }
 
     fn resend(&mut self, at: u64) -> Vec<u32> {
@@ -119,18 +120,44 @@ fn an_acknowledgement_that_comes_too_soon_is_for_the_first_one() {
 #[test]
 fn what_no_report_can_mention_does_not_fill_the_window() {
     let mut bench = Bench::new();
-    bench.send(0, 1000);
+    bench.send(0, 3000);
     bench.send(800, 1);
     bench.ack(700, 300, &(0..255).collect::<Vec<_>>());
     bench.ack(900, 300, &(0..255).collect::<Vec<_>>());
     assert_eq!(bench.resend(1000).len(), 255);
-    bench.ack(1700, 400, &[]);
-    bench.ack(1701, 400, &[]);
+    let sparse: Vec<u32> = (301..).step_by(6).take(255).collect();
+    bench.ack(1700, *sparse.last().unwrap(), &sparse);
+    bench.ack(1901, *sparse.last().unwrap(), &sparse);
     assert!(bench.in_flight() < 10, "{}", bench.in_flight());
-    assert!(!bench.queue.has_lost(), "they may have arrived");
-    assert_eq!(bench.ack(1710, 1000, &[]).packets, 600);
+    assert_eq!(bench.resend(1910), sparse, "the others may have arrived");
+    assert_eq!(bench.ack(2800, 3000, &[]).packets, 3001 - sparse.last().unwrap() + 254);
     assert!(bench.queue.is_settled());
     assert_eq!(bench.in_flight(), 0);
+}
+
+#[test]
+fn an_empty_report_tells_of_a_gap_that_does_not_fit_into_it() {
+    let mut bench = Bench::new();
+    bench.send(0, 1000);
+    bench.ack(700, 99, &[]);
+    for step in 0..4 {
+        bench.ack(800 + step * 50, 99, &[]);
+    }
+    bench.ack(1100, 99, &[]);
+    assert_eq!(bench.resend(1100), (100..355).collect::<Vec<_>>());
+    // So much is missing that more is sent again without a word of it, once in a round trip.
+    bench.ack(1800, 354, &[]);
+    let first = bench.resend(1800);
+    bench.ack(1850, 354, &[]);
+    let second = bench.resend(1850);
+    assert_eq!([first, second].concat(), (355..866).collect::<Vec<_>>());
+    bench.ack(1900, 354, &[]);
+    assert!(bench.resend(1900).is_empty());
+    // Data that comes with an acknowledgement may have left no room for more.
+    let report = Report { through: 400, nacks: &[], whole: false };
+    bench.queue.acknowledge(bench.begin + ms(2600), report, &mut bench.path);
+    assert_eq!(bench.queue.base(), 401);
+    assert_eq!(bench.queue.counters.spurious, 0);
 }
 
 #[test]

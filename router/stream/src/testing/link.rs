@@ -1,5 +1,6 @@
 //! One direction of a network: several tunnels behind one bottleneck.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use allium_crypto::Rng;
@@ -28,13 +29,20 @@ pub(crate) struct Link {
     pub(crate) queue: f64,
     /// Nothing passes.
     pub(crate) cut: bool,
+    /// Arrivals wait for the next of the ticks that come this often.
+    pub(crate) lumps: Duration,
+    /// First transmissions that are lost, counted from when this was set, and the share of repetitions.
+    pub(crate) doomed: BTreeSet<u64>,
+    pub(crate) doomed_again: f64,
     pub(crate) state: State,
 }
 
 #[derive(Clone, Debug, Default)]
 pub(crate) struct State {
     free_at: Option<Instant>,
+    begin: Option<Instant>,
     last: Vec<Option<Instant>>,
+    pub(crate) fresh: u64,
     pub(crate) carried: u64,
     pub(crate) bytes: u64,
     pub(crate) dropped: u64,
@@ -57,6 +65,9 @@ impl Default for Link {
             bandwidth: None,
             queue: 4e6,
             cut: false,
+            lumps: Duration::ZERO,
+            doomed: BTreeSet::new(),
+            doomed_again: 0.0,
             state: State::default(),
         }
     }
@@ -66,7 +77,7 @@ impl Link {
     /// When the packet arrives: never, once or twice.
     pub(crate) fn carry(&mut self, now: Instant, transmit: &Transmit, rng: &mut Rng) -> Vec<Instant> {
         let size = transmit.packet.len() as f64 + 100.0;
-        if self.cut || rng.chance(self.loss) {
+        if self.cut || rng.chance(self.loss) || self.is_doomed(transmit, rng) {
             self.state.dropped += 1;
             return Vec::new();
         }
@@ -89,6 +100,17 @@ impl Link {
         (0..copies).map(|_| self.arrival(leaves, transmit, rng)).collect()
     }
 
+    fn is_doomed(&mut self, transmit: &Transmit, rng: &mut Rng) -> bool {
+        if self.doomed.is_empty() || transmit.packet.len() < 1000 {
+            return false;
+        }
+        if transmit.is_retransmit {
+            return rng.chance(self.doomed_again);
+        }
+        self.state.fresh += 1;
+        self.doomed.contains(&(self.state.fresh - 1))
+    }
+
     fn arrival(&mut self, leaves: Instant, transmit: &Transmit, rng: &mut Rng) -> Instant {
         let any = self.spray && !transmit.first;
         let tunnel = if any { rng.below(self.tunnels) } else { transmit.path_hint % self.tunnels } as usize;
@@ -96,6 +118,12 @@ impl Link {
         let mut arrives = leaves + self.delay + Duration::from_secs_f64(jitter);
         if rng.chance(self.spikes) {
             arrives += Duration::from_millis(rng.range(100..300));
+        }
+        if !self.lumps.is_zero() {
+            let begin = *self.state.begin.get_or_insert(arrives);
+            let past = arrives.saturating_duration_since(begin).as_nanos();
+            let ticks = past.div_ceil(self.lumps.as_nanos()) as u32;
+            arrives = begin + self.lumps * ticks;
         }
         self.state.last.resize(self.tunnels as usize, None);
         if !self.disorder {

@@ -6,6 +6,7 @@ use super::{RECORD, REJECT_BANDWIDTH, REPLY};
 use crate::filter::IvFilter;
 use crate::hop::{Hop, InboundGateway, OutboundEndpoint, Participant, Place};
 use crate::{Error, HOP_LIFETIME, MESSAGE_LIFETIME, Sending};
+use allium_crypto::layer::Layer;
 use allium_crypto::noise::SymmetricState;
 use allium_crypto::x25519::{PublicKey, StaticSecret};
 use allium_crypto::{Rng, aead};
@@ -54,11 +55,11 @@ pub struct Answer {
 
 /// Answers the build messages that come to this router.
 pub struct Responder {
-    us: RouterHash,
+    pub(super) us: RouterHash,
     secret: StaticSecret,
     state: SymmetricState,
     seen: IvFilter,
-    rng: Rng,
+    pub(super) rng: Rng,
 }
 
 impl Responder {
@@ -103,7 +104,7 @@ impl Responder {
             }
         }
         let accepted = matches!(decision, Decision::Accept { .. });
-        let hop = accepted.then(|| self.hop(now, from, &request, &keys));
+        let hop = accepted.then(|| self.hop(now, from, &request, keys.layer()));
         let send = match &keys.garlic {
             None => Sending { to: request.next, message: on(Kind::ShortTunnelBuild, &request, now, &build) },
             Some(garlic) => self.reply_message(now, &request, garlic, &build),
@@ -111,8 +112,13 @@ impl Responder {
         Ok(Answer { request, hop, send })
     }
 
-    /// Opens the record in place; one key exchange.
     fn open(&mut self, record: &mut [u8; RECORD]) -> Result<(Request, SymmetricState), Error> {
+        let (state, plain) = self.unseal(record)?;
+        Ok((Request::decode(plain)?, state))
+    }
+
+    /// Opens a record of either kind in place; one key exchange.
+    pub(super) fn unseal<'a>(&mut self, record: &'a mut [u8]) -> Result<(SymmetricState, &'a [u8]), Error> {
         let (head, sealed) = record.split_at_mut(48);
         let mut ephemeral = [0; 32];
         ephemeral.copy_from_slice(&head[16..]);
@@ -126,10 +132,10 @@ impl Responder {
         state.mix_key(&*self.secret.dh(&PublicKey(ephemeral))?);
         let len = state.decrypt_and_hash(sealed)?;
         self.seen.insert(&key);
-        Ok((Request::decode(&sealed[..len])?, state))
+        Ok((state, &sealed[..len]))
     }
 
-    fn check(&self, now: Now, from: Option<RouterHash>, request: &Request) -> Result<(), Error> {
+    pub(super) fn check(&self, now: Now, from: Option<RouterHash>, request: &Request) -> Result<(), Error> {
         let minutes = now.date.minutes();
         if request.minutes.saturating_add(OLDEST) < minutes
             || request.minutes > minutes.saturating_add(NEWEST)
@@ -153,7 +159,8 @@ impl Responder {
         reply
     }
 
-    fn hop(&mut self, now: Now, from: Option<RouterHash>, request: &Request, keys: &Keys) -> Hop {
+    /// The hop that was asked for, with these keys.
+    pub(super) fn hop(&mut self, now: Now, from: Option<RouterHash>, request: &Request, layer: Layer) -> Hop {
         let place = Place {
             receive: request.receive,
             from,
@@ -161,7 +168,6 @@ impl Responder {
             next_tunnel: request.next_tunnel,
             expires: now.instant + HOP_LIFETIME,
         };
-        let layer = keys.layer();
         match request.role {
             Role::Participant => Hop::Participant(Participant::new(place, layer, &mut self.rng)),
             Role::InboundGateway => Hop::InboundGateway(InboundGateway::new(place, layer, &mut self.rng)),

@@ -4,6 +4,7 @@
 mod answer;
 mod creator;
 mod keys;
+mod long;
 mod request;
 
 pub use answer::{Answer, Decision, Responder};

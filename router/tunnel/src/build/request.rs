@@ -91,12 +91,7 @@ impl Request {
         if layer != 0 {
             return Err(Error::Misbehaved("unknown layer encryption"));
         }
-        let role = match (flags & FROM_ANYONE != 0, flags & TO_ANYONE != 0) {
-            (false, false) => Role::Participant,
-            (true, false) => Role::InboundGateway,
-            (false, true) => Role::OutboundEndpoint,
-            (true, true) => return Err(Error::Misbehaved("gateway and endpoint at once")),
-        };
+        let role = role(flags)?;
         let option = |name| options.get(name).and_then(|v| v.parse().ok());
         let (minimum, requested, limit) = (option("m"), option("r"), option("l"));
         Ok(Self {
@@ -111,6 +106,64 @@ impl Request {
             requested,
             limit,
         })
+    }
+}
+
+/// What the flags of a record of either kind ask for.
+fn role(flags: u8) -> Result<Role, Error> {
+    match (flags & FROM_ANYONE != 0, flags & TO_ANYONE != 0) {
+        (false, false) => Ok(Role::Participant),
+        (true, false) => Ok(Role::InboundGateway),
+        (false, true) => Ok(Role::OutboundEndpoint),
+        (true, true) => Err(Error::Misbehaved("gateway and endpoint at once")),
+    }
+}
+
+/// The keys that a long record carries.
+pub(super) struct LongKeys {
+    pub(super) layer: [u8; 32],
+    pub(super) iv: [u8; 32],
+    /// AES key and IV that the other records are masked with.
+    pub(super) reply: [u8; 32],
+    pub(super) reply_iv: [u8; 16],
+}
+
+impl Request {
+    /// Reads a long record (464 bytes; tunnel-creation-ecies, "Request Record Unencrypted"), by the same rules.
+    ///
+    /// # Errors
+    /// As [`Request::decode`].
+    pub(super) fn decode_long(record: &[u8]) -> Result<(Self, LongKeys), Error> {
+        let mut reader = Reader::new(record);
+        let receive = TunnelId(reader.u32()?);
+        let next_tunnel = TunnelId(reader.u32()?);
+        let next = RouterHash(reader.array()?);
+        let keys = LongKeys {
+            layer: reader.array()?,
+            iv: reader.array()?,
+            reply: reader.array()?,
+            reply_iv: reader.array()?,
+        };
+        let flags = reader.u8()?;
+        reader.take(3)?;
+        let (minutes, lifetime, next_message) = (reader.u32()?, reader.u32()?, reader.u32()?);
+        if receive.0 == 0 || next_tunnel.0 == 0 {
+            return Err(Error::Misbehaved("tunnel id 0"));
+        }
+        let (role, minimum, requested, limit) = (role(flags)?, None, None, None);
+        let request = Self {
+            receive,
+            next_tunnel,
+            next,
+            role,
+            minutes,
+            lifetime,
+            next_message,
+            minimum,
+            requested,
+            limit,
+        };
+        Ok((request, keys))
     }
 }
 

@@ -71,8 +71,7 @@ fn churn_is_survived() {
     world(ROUTERS).run(12, async |fleet: &mut Fleet| {
         let stay = [(10, 20), (11, 21), (12, 22)];
         let pairs = pairs(fleet, &stay).await;
-        let mut all = Vec::new();
-        let (mut good, mut bad, mut slowest) = (0, Vec::new(), Duration::ZERO);
+        let (mut times, mut bad) = (Vec::new(), Vec::new());
         // 30 % of the routers go within the hour, and as many come.
         let every = 60 * MINUTE / (ROUTERS as u32 * 3 / 10);
         for change in 0..ROUTERS * 3 / 10 {
@@ -91,9 +90,7 @@ fn churn_is_survived() {
                 for (site, client) in &pairs {
                     match fetch(client, site, 10_000).await {
                         Ok(transfer) => {
-                            good += 1;
-                            all.push(transfer.whole.as_millis());
-                            slowest = slowest.max(transfer.whole);
+                            times.push(transfer.whole);
                         }
                         Err(error) => bad.push((fleet.elapsed(), error)),
                     }
@@ -101,11 +98,13 @@ fn churn_is_survived() {
                 fleet.sleep(Duration::from_secs(5)).await;
             }
         }
-        all.sort_unstable();
-        println!("ZZ {:?}", all.iter().rev().take(60).collect::<Vec<_>>());
-        println!("{good} pages came, the slowest after {slowest:?}; {} did not: {bad:?}", bad.len());
-        println!("{:?}", fleet.counters());
-        assert!(bad.len() * 50 <= good, "{} of {} failed", bad.len(), good + bad.len());
+        times.sort_unstable();
+        let (good, slowest) = (times.len(), times.last());
+        let (usual, rare) = (times[good / 2], times[good * 98 / 100]);
+        println!("{good} pages came: half within {usual:?}, 98 % within {rare:?}, all within {slowest:?}");
+        println!("{} did not: {bad:?}; {:?}", bad.len(), fleet.counters());
+        assert!(bad.len() * 100 <= good, "{} of {} failed", bad.len(), good + bad.len());
+        assert!(rare < Duration::from_secs(10), "2 % took longer than {rare:?}");
     });
 }
 
@@ -147,23 +146,23 @@ fn firewalled_routers_are_clients_and_services() {
 }
 
 #[test]
-fn zz_far_off_clock() {
-    for skew in [45i64, 58, 70, 150, 600, -45, -58, -70, -150, -600] {
+fn a_clock_that_is_minutes_off_is_corrected() {
+    for skew in [600, 90, -90] {
         world(20).run(15, async |fleet: &mut Fleet| {
-            let n = fleet.add_skewed(skew * 1000);
-            fleet.start(n).await;
-            let site = fleet.site(10);
-            site.destination.ready().await;
-            let client = fleet.client(n);
-            let own = fleet.site(n);
-            let ready = tokio::time::timeout(3 * MINUTE, async { client.ready().await; own.destination.ready().await; }).await.is_ok();
-            let at = fleet.elapsed();
-            let there = fetch(&client, &site, 10_000).await;
-            let other = fleet.client(5);
-            other.ready().await;
-            let back = fetch(&other, &own, 10_000).await;
-            let c: Vec<_> = fleet.router(n).counters().into_iter().filter(|(_, n)| *n > 0).collect();
-            println!("skew {skew} s: ready {ready} at {at:?}; there {there:?}; back {back:?} {c:?}");
+            let late = fleet.add(false, true);
+            fleet.set_skew(late, skew * 1000);
+            fleet.start(late).await;
+            let (far, near) = (fleet.site(10), fleet.site(late));
+            let (client, other) = (fleet.client(late), fleet.client(5));
+            let ready = async {
+                for destination in [&far.destination, &near.destination, &client, &other] {
+                    destination.ready().await;
+                }
+            };
+            tokio::time::timeout(2 * MINUTE, ready).await.expect("ready");
+            println!("{skew} s off: ready after {:?}", fleet.elapsed());
+            fetch(&client, &far, 10_000).await.unwrap();
+            fetch(&other, &near, 10_000).await.unwrap();
         });
     }
 }
