@@ -50,7 +50,7 @@ pub struct Reseed {
     pub file: Option<PathBuf>,
     /// Certificates (PEM) of further bundle signers: files, each named after its signer (`name_at_host.crt`).
     pub signers: Vec<PathBuf>,
-    /// A certificate authority (PEM) to trust for the servers' HTTPS, beside the well-known ones.
+    /// A certificate authority (PEM) to trust for the servers' HTTPS, in place of the well-known ones.
     pub authority: Option<PathBuf>,
 }
 

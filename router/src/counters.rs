@@ -67,6 +67,8 @@ counters! {
     expired,
     /// Duplicates that the IV filter dropped.
     replayed,
+    /// Tunnel messages dropped as duplicates, strangers', damaged or malformed.
+    unfit,
     /// Garlic messages that none of our keys opens.
     unopened,
     /// Handshakes begun by others that failed.

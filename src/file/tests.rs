@@ -14,7 +14,7 @@ fn the_printed_default_is_the_default() {
     let examples: String = DEFAULT
         .lines()
         .map(|line| line.strip_prefix("#: ").unwrap_or(line))
-        .map(|line| format!("{line}\n"))
+        .flat_map(|line| [line, "\n"])
         .collect();
     parse(Path::new("examples.toml"), &examples).unwrap();
 }
@@ -66,7 +66,7 @@ outbound_length = 3
 [content]
 enabled = true
 quota = "2 GiB"
-bootstrap = ["abc.b32.i2p"]
+bootstrap = ["dtf6ysfjpms4jusi2cv6cty4rc7cvrgrndtyh7ltrxqxnuvnv22q.b32.i2p"]
 gateway = "127.0.0.1:20006"
 fcp = "127.0.0.1:20007"
 "#;
@@ -98,7 +98,7 @@ fn documented() -> Vec<Row> {
             section = code(title);
         }
         let cells: Vec<&str> = line.trim_matches('|').split('|').map(str::trim).collect();
-        let (Some(section), [key, _, default, example, _]) = (&section, cells[..]) else { continue };
+        let (Some(section), &[key, _, default, example, _]) = (&section, cells.as_slice()) else { continue };
         let Some(key) = code(key) else { continue };
         let known = ["none", "required"].contains(&default) || code(default).is_some();
         assert!(known, "{section} {key}: the default is {default:?}");
@@ -126,7 +126,8 @@ fn every_key_is_in_the_document_and_nothing_else() {
     for section in accepted("[nothing]\n") {
         let many = ["service", "tunnel"].contains(&section.as_str());
         let heading = if many { format!("[[{section}]]") } else { format!("[{section}]") };
-        keys.extend(accepted(&format!("{heading}\nnothing = 1\n")).into_iter().map(|key| (heading.clone(), key)));
+        let names = accepted(&format!("{heading}\nnothing = 1\n"));
+        keys.extend(names.into_iter().map(|key| (heading.clone(), key)));
     }
     let rows: Vec<_> = documented().into_iter().map(|row| (row.section, row.key)).collect();
     assert_eq!(rows, keys, "docs/config.md (left) and the code (right) differ in keys or their order");

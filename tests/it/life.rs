@@ -66,7 +66,7 @@ fn files(dir: &Path) -> BTreeMap<String, Vec<u8>> {
     entries
         .filter(|entry| entry.file_type().unwrap().is_file())
         .map(|entry| (entry.file_name().into_string().unwrap(), std::fs::read(entry.path()).unwrap()))
-        .filter(|(name, _)| !name.ends_with(".new"))
+        .filter(|(name, _)| Path::new(name).extension() != Some("new".as_ref()))
         .collect()
 }
 

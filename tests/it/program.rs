@@ -84,7 +84,7 @@ impl Home {
             [("[reseed]", "urls = []"), ("[http_proxy]", "enabled = false"), ("[socks]", "enabled = false")]
         {
             if !more.contains(section) {
-                config += &format!("{section}\n{off}\n");
+                config.extend([section, "\n", off, "\n"]);
             }
         }
         std::fs::write(self.config(), config).unwrap();

@@ -22,6 +22,8 @@ use crate::switch::{Entry, Owner};
 
 /// How long a list of candidates is good.
 const CANDIDATES: Duration = Duration::from_secs(5);
+/// At a start it takes a while until routers are known: nothing to speak of.
+const PATIENCE: Duration = Duration::from_secs(15);
 /// How long the one-time key of a build's reply is kept.
 const REPLY: Duration = Duration::from_secs(60);
 
@@ -220,10 +222,10 @@ impl Core {
             }
             Err(why) => {
                 let why = why.to_string();
-                if half.said.as_deref() != Some(&why) {
+                if half.said.as_deref() != Some(&why) && now.instant.duration_since(self.started) > PATIENCE {
                     info!("no {:?} tunnel for {name} yet: {why}", key.direction);
-                    half.said = Some(why);
                 }
+                half.said = Some(why);
                 None
             }
         }

@@ -51,10 +51,6 @@ impl Core {
             }
             Subject::LeaseSet { client, .. } => {
                 let Some(pools) = self.pools.get_mut(&Some(client)) else { return };
-                if ok && !pools.published && pools.service {
-                    let address = pools.address.map(|address| address.b32()).unwrap_or_default();
-                    info!("service {} published as {address}", pools.name);
-                }
                 pools.published |= ok;
                 pools.paths.set_published(pools.published);
             }

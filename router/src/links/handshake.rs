@@ -36,7 +36,7 @@ impl From<Error> for Failure {
 pub(super) async fn initiate(shared: &Shared, info: &RouterInfo) -> Result<(Connection, Established), Failure> {
     let config = &shared.config;
     let dialable = |ip: std::net::IpAddr| {
-        let bound = config.ntcp2.bind.is_empty() || config.ntcp2.bind.iter().any(|b| b.is_ipv4() == ip.is_ipv4());
+        let bound = (config.ntcp2.bind.is_empty() && ip.is_ipv4()) || config.ntcp2.bind.iter().any(|b| b.is_ipv4() == ip.is_ipv4());
         bound && (config.network.allow_local || is_public(ip))
     };
     let (address, keys) = info

@@ -47,7 +47,9 @@ pub(super) async fn differs(shared: &Shared, peer: RouterHash, skew: Skew) {
     shared.clock.adjust(correction);
     {
         let mut backoff = lock(&shared.links.backoff);
-        voters.keys().for_each(|peer| backoff.succeeded(peer));
+        for peer in voters.keys() {
+            backoff.succeeded(peer);
+        }
     }
     let _ = shared.core.send(Input::ClockMoved).await;
 }

@@ -72,7 +72,7 @@ impl Default for Config {
             connect_timeout: Duration::from_secs(60),
             ack_delay: Duration::from_millis(40),
             keepalive: Duration::from_secs(90),
-            max_resends: 8,
+            max_resends: 9,
             max_connections: 4096,
             max_connections_per_peer: 256,
             max_paths: 1024,

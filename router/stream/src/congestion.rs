@@ -12,16 +12,19 @@ use std::time::{Duration, Instant};
 use crate::config::Config;
 use crate::rtt::Rtt;
 
-use rate::{Peak, Sample};
+use rate::{Mean, Peak, Sample};
 
 /// Bytes of a whole packet, header included.
 pub(crate) const PACKET: u64 = 1836;
 const LEAST_WINDOW: u64 = 8 * PACKET;
 const STARTUP_GAIN: f64 = 2.77;
+const RESUMED_GAIN: f64 = 1.25;
 const STARTUP_WINDOW_GAIN: f64 = 2.4;
 const WINDOW_GAIN: f64 = 2.0;
 /// Rates, relative to the estimate, of the eight parts of a cycle.
 const CYCLE: [f64; 8] = [1.25, 0.75, 0.97, 0.97, 0.97, 0.97, 0.97, 0.97];
+/// How much more than before is found by probing where there may be much more.
+const PROBED: f64 = 1.15;
 /// The share of a round that may be lost without a reaction.
 const TOLERATED_LOSS: f64 = 0.05;
 /// Least round trips for which a rate is remembered.
@@ -29,6 +32,8 @@ const MEMORY: f64 = 10.0;
 /// What is believed of an estimate after a pause, and how long (seconds) a pause is for that.
 const COLD: f64 = 0.7;
 const PAUSE: f64 = 1.0;
+/// The share of it that has to be seen before it is believed again.
+const HELD: f64 = 0.8;
 /// Shorter pauses (seconds) are no reason to believe less, but the next burst does not leave faster than that.
 const BREATH: f64 = 0.05;
 /// Seconds after which an unused estimate is believed half as much.
@@ -55,15 +60,12 @@ enum Phase {
     Settle { until: Option<Instant>, since: Instant },
 }
 
-/// A rate to be reached again after a pause, in steps of a quarter.
+/// A rate to be reached again after a pause.
 #[derive(Clone, Copy, Debug)]
 struct Regain {
     rate: f64,
-    /// The last step, and when it was reached.
-    reached: f64,
+    /// Since when.
     at: Instant,
-    /// The path was known to be full at that rate.
-    full: bool,
 }
 
 /// What happened in the current round.
@@ -125,8 +127,10 @@ pub(crate) struct Congestion {
     /// The least round-trip time (seconds) as last seen.
     minimum: f64,
     regain: Option<Regain>,
+    /// Startup goes on after a pause: what it sends does not leave faster than it grows.
+    resumed: bool,
     /// The mean of the latest rates, and when it was taken: acknowledgements come in lumps.
-    mean: Option<(Instant, f64)>,
+    mean: Option<Mean>,
 }
 
 impl Congestion {
@@ -160,6 +164,7 @@ impl Congestion {
             undo: None,
             minimum: 0.0,
             regain: None,
+            resumed: false,
             mean: None,
         }
     }
@@ -187,6 +192,7 @@ impl Congestion {
     pub(crate) fn pacing_rate(&self, rtt: &Rtt) -> f64 {
         let bandwidth = self.bandwidth.get();
         match self.phase {
+            Phase::Startup if self.resumed => RESUMED_GAIN * bandwidth,
             Phase::Startup => {
                 let smoothed = rtt.smoothed().unwrap_or(0.4).max(0.001);
                 (STARTUP_GAIN * bandwidth).max(1.25 * self.window as f64 / smoothed)
@@ -253,8 +259,7 @@ impl Congestion {
         let rate = if idle > PAUSE { self.bandwidth.get().min(known * COLD) } else { self.bandwidth.get() };
         let elapsed = now.saturating_duration_since(*self.began.get_or_insert(now)).as_secs_f64();
         self.bandwidth.set(elapsed, rate);
-        let full = self.regain.map_or(self.full, |regain| regain.full);
-        self.regain = Some(Regain { rate: known, reached: rate, at: now, full });
+        self.regain = Some(Regain { rate: known, at: now });
         self.window = self.window.min((product * 2).max(self.initial));
         self.phase = Phase::Cruise { part: 0, since: now };
         self.full = true;
@@ -349,13 +354,14 @@ impl Congestion {
         self.full_rounds = 0;
         self.ceiling = None;
         self.regain = None;
+        self.resumed = false;
         self.mean = None;
     }
 
-    /// A timeout with much in flight: what is sent again begins with a quarter of what fits into the path.
+    /// A timeout with much in flight: what is sent again begins with half of what fits into the path.
     pub(crate) fn restart(&mut self, rtt: &Rtt) {
         self.undo.get_or_insert((self.window, self.bandwidth.clone()));
-        self.window = self.window.min(self.product(rtt, 0.25));
+        self.window = self.window.min(self.product(rtt, 0.5));
     }
 
     /// Ends the processing of one acknowledgement that has acknowledged `acked` bytes.
@@ -391,14 +397,16 @@ impl Congestion {
         self.grow(acked, rtt);
     }
 
-    /// The mean of this and earlier rates over a part of a round trip.
+    /// The mean of this and earlier rates over a part of a round trip. Towards a rate that is known already
+    /// the pace bounds what is measured.
     fn average(&mut self, now: Instant, rate: f64) -> f64 {
-        let span = self.minimum * if self.phase == Phase::Startup { 0.25 } else { 0.5 };
-        let mean = self.mean.map_or(rate, |(at, mean)| {
-            let elapsed = now.saturating_duration_since(at).as_secs_f64();
-            rate + (mean - rate) * (-elapsed / span.max(0.001)).exp()
-        });
-        self.mean = Some((now, mean));
+        if self.regain.is_some() {
+            self.mean = None;
+            return rate;
+        }
+        let span = if self.phase == Phase::Startup { 0.125 } else { 0.25 };
+        let mean = self.mean.map_or(rate, |mean| mean.after(now, rate, self.minimum * span));
+        self.mean = Some(Mean { at: now, last: rate, value: mean });
         mean
     }
 
@@ -501,12 +509,12 @@ impl Congestion {
             1 => elapsed > minimum || self.in_flight <= self.product(rtt, 1.0),
             _ => elapsed > minimum,
         };
-        let queue = self.round.least_rtt.is_finite() && self.round.least_rtt > minimum * 1.15 + 0.004;
         if let Some(regain) = self.regain {
-            self.step(now, rtt, regain, queue);
+            self.step(now, rtt, regain);
             return;
         }
-        if part != 0 && self.bandwidth.get() > self.probed_from * 1.2 && !queue && self.ceiling.is_none() {
+        let queue = self.round.least_rtt.is_finite() && self.round.least_rtt > minimum * 1.15 + 0.004;
+        if part != 0 && self.bandwidth.get() > self.probed_from * PROBED && !queue && self.ceiling.is_none() {
             // Probing has found more: there may be much more.
             self.phase = Phase::Startup;
             self.full = false;
@@ -523,25 +531,30 @@ impl Congestion {
         }
     }
 
-    /// Goes on towards the rate from before a pause as long as each step holds.
-    fn step(&mut self, now: Instant, rtt: &Rtt, regain: Regain, queue: bool) {
+    /// Returns to the rate from before a pause once somewhat less of it has held for a round trip.
+    fn step(&mut self, now: Instant, rtt: &Rtt, regain: Regain) {
         let rate = self.bandwidth.get();
         let round = rtt.smoothed().unwrap_or(0.1).max(rtt.minimum().unwrap_or(0.1));
+        let least = self.round.least_rtt;
+        let queue = least.is_finite() && least > self.minimum * 1.3 + 0.02;
         let waited = now.saturating_duration_since(regain.at).as_secs_f64();
-        if rate < regain.rate && rate > regain.reached * 1.05 && self.round.lost == 0 {
-            self.regain = Some(Regain { reached: rate, at: now, ..regain });
-            return;
-        }
-        if rate < regain.rate && waited < 2.5 * round && !(queue && waited > round) {
+        let holds = rate > regain.rate * HELD && waited > round && !queue && self.round.lost == 0;
+        let patient = self.limited_until > 0 || waited < 4.0 * round && !(queue && waited > round);
+        if !holds && patient {
             return;
         }
         self.regain = None;
-        self.probed_from = rate;
-        self.phase = Phase::Cruise { part: 1, since: now };
-        if rate >= regain.rate && !regain.full && !queue && self.ceiling.is_none() {
+        if holds && rate < regain.rate {
+            let elapsed = now.saturating_duration_since(*self.began.get_or_insert(now)).as_secs_f64();
+            self.bandwidth.set(elapsed, regain.rate);
+        }
+        self.probed_from = self.bandwidth.get();
+        self.phase = Phase::Cruise { part: 2, since: now };
+        if holds && self.ceiling.is_none() {
             self.phase = Phase::Startup;
+            self.resumed = true;
             self.full = false;
-            self.full_rate = rate;
+            self.full_rate = self.bandwidth.get();
             self.full_rounds = 0;
         }
     }

@@ -353,11 +353,6 @@ impl Connection {
         self.resets <= 3
     }
 
-    #[cfg(test)]
-    pub(crate) fn debug(&self) -> String {
-        format!("probes {} {}", self.probes, self.send.debug())
-    }
-
     pub(crate) fn stats(&self, path: &Path) -> Stats {
         Stats {
             rtt: path.rtt.smoothed().map(Duration::from_secs_f64),

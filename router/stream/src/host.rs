@@ -422,10 +422,6 @@ impl Host {
         self.paths.iter().map(|path| path.congestion.in_flight()).sum()
     }
 
-    pub(crate) fn lost(&self, id: ConnectionId) -> String {
-        self.connections.get(&id.0).map_or_else(String::new, |c| c.debug())
-    }
-
     pub(crate) fn early_bytes(&self) -> usize {
         self.early.bytes()
     }

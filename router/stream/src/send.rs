@@ -214,8 +214,8 @@ impl SendQueue {
         order
     }
 
-    /// Takes the first lost packet for another transmission: sequence number, contents, size.
-    pub(crate) fn resend(&mut self, now: Instant, path: &mut Path) -> Option<(u32, Body, u64)> {
+    /// Takes the first lost packet for another transmission: sequence number, contents, transmissions so far.
+    pub(crate) fn resend(&mut self, now: Instant, path: &mut Path) -> Option<(u32, Body, u8)> {
         let order = self.order();
         while let Some(sequence) = self.lost.pop_first() {
             let index = sequence.wrapping_sub(self.base) as usize;
@@ -231,7 +231,7 @@ impl SendQueue {
             packet.nacks = 0;
             packet.named = false;
             self.counters.resent += 1;
-            return Some((sequence, packet.body.clone(), packet.size));
+            return Some((sequence, packet.body.clone(), packet.sends));
         }
         None
     }
@@ -439,12 +439,6 @@ impl SendQueue {
                 self.lost.insert(sequence);
             }
         }
-    }
-
-    #[cfg(test)]
-    pub(crate) fn debug(&self) -> String {
-        let n = |s| self.packets.iter().filter(|p| p.state == s).count();
-        format!("base {} fl {} un {} lost {} acked {} {:?}", self.base, n(State::InFlight), n(State::Unknown), n(State::Lost), n(State::Acknowledged), self.guess)
     }
 
     /// Drops everything: the connection is over.

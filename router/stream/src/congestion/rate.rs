@@ -1,5 +1,7 @@
 //! Delivery rates and their highest recent value.
 
+use std::time::Instant;
+
 /// The rate of delivery seen over one round trip of a packet.
 pub(super) struct Sample {
     /// Bytes delivered when the packet was sent.
@@ -18,6 +20,23 @@ impl Sample {
         let elapsed = self.send_elapsed.max(self.ack_elapsed);
         (elapsed > least_rtt * 0.9 && elapsed > 1e-6)
             .then(|| delivered_now.saturating_sub(self.delivered) as f64 / elapsed)
+    }
+}
+
+/// The mean of rates over time: right after a lump of acknowledgements they are too high, before it too low.
+#[derive(Clone, Copy)]
+pub(super) struct Mean {
+    pub(super) at: Instant,
+    pub(super) last: f64,
+    pub(super) value: f64,
+}
+
+impl Mean {
+    /// The mean when the next rate is measured; what is older than `span` (seconds) hardly counts.
+    pub(super) fn after(&self, now: Instant, rate: f64, span: f64) -> f64 {
+        let elapsed = now.saturating_duration_since(self.at).as_secs_f64();
+        let between = f64::midpoint(self.last, rate);
+        between + (self.value - between) * (-elapsed / span.max(0.001)).exp()
     }
 }
 

@@ -128,7 +128,7 @@ fn what_was_learned_fades() {
     model.control.forget(in_flight);
     model.control.sent(model.begin + ms(model.time + 70_000), PACKET);
     let after = model.control.bandwidth();
-    assert!((after / before - 0.5).abs() < 0.01, "{before} {after}");
+    assert!((after / before - 0.5 * COLD).abs() < 0.01, "{before} {after}");
 }
 
 #[test]

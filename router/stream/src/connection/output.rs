@@ -37,12 +37,13 @@ impl Connection {
         self.urgent = self.urgent.saturating_sub(1);
         let built = if !self.syn_sent() {
             Some(self.syn(now, keys, config, path))
-        } else if let Some((sequence, body, _)) = self.send.resend(now, path) {
+        } else if let Some((sequence, body, sends)) = self.send.resend(now, path) {
             let packet = match body {
                 Body::Signed(packet) => packet.to_vec(),
                 Body::Data(payload) => self.data(now, sequence, &payload, nacks),
             };
-            let path_hint = self.hint.wrapping_add(self.flowlet()).wrapping_add(1 + u64::from(sequence));
+            let other = u64::from(sequence) + u64::from(sends);
+            let path_hint = self.hint.wrapping_add(self.flowlet()).wrapping_add(other);
             Some(Built { packet, is_retransmit: true, path_hint, first: sequence == 0 })
         } else if urgent || self.choked == Choked::No || self.send.buffer.is_empty() {
             self.fresh(now, keys, path, nacks)

@@ -34,7 +34,10 @@ impl Connection {
             (true, _) if self.close_sequence.is_some() => LONGEST_CLOSE,
             (true, _) => LONGEST_PROBE,
         };
-        base.saturating_mul(1 << self.probes.min(8)).min(longest.max(base))
+        // The second probe of a connection that is alive comes as soon as the first: one alone is easily lost.
+        let doublings =
+            self.probes.saturating_sub(u32::from(self.is_answered() && self.choked == Choked::No));
+        base.saturating_mul(1 << doublings.min(8)).min(longest.max(base))
     }
 
     /// Sets the probe timer anew if anything waits for an answer.

@@ -89,9 +89,7 @@ fn churn_is_survived() {
             while fleet.elapsed() < next {
                 for (site, client) in &pairs {
                     match fetch(client, site, 10_000).await {
-                        Ok(transfer) => {
-                            times.push(transfer.whole);
-                        }
+                        Ok(transfer) => times.push(transfer.whole),
                         Err(error) => bad.push((fleet.elapsed(), error)),
                     }
                 }
@@ -165,4 +163,24 @@ fn a_clock_that_is_minutes_off_is_corrected() {
             fetch(&other, &near, 10_000).await.unwrap();
         });
     }
+}
+
+/// Tunnels that routers carry for others, some minutes after one of those others has vanished.
+fn carried(drop_idle: f64) -> usize {
+    Topology { drop_idle, ..world(8) }.run(16, async |fleet: &mut Fleet| {
+        let client = fleet.client(7);
+        client.ready().await;
+        fleet.sleep(MINUTE).await;
+        fleet.vanish(7).await;
+        fleet.sleep(3 * MINUTE).await;
+        fleet.statuses().await.iter().map(|status| status.transit_tunnels).sum()
+    })
+}
+
+#[test]
+fn idle_tunnels_are_dropped_where_that_is_asked_for() {
+    let (kept, dropped) = (carried(0.0), carried(1.0));
+    println!("{kept} tunnels carried, {dropped} where idle ones are dropped");
+    // The vanished router had twelve tunnels, with two or three hops each.
+    assert!(dropped + 15 < kept, "{dropped} and {kept}");
 }
