@@ -72,9 +72,9 @@ async fn answer(stream: UnixStream, router: &Router) -> anyhow::Result<()> {
 /// Asks the router that runs in `dir`, and gives its line of JSON.
 pub(crate) async fn ask(dir: &Path, command: &str) -> anyhow::Result<String> {
     let path = path(dir);
-    let stream = UnixStream::connect(&path)
-        .await
-        .with_context(|| format!("no router runs in {} (its socket {} does not answer)", dir.display(), path.display()))?;
+    let stream = UnixStream::connect(&path).await.with_context(|| {
+        format!("no router runs in {} (its socket {} does not answer)", dir.display(), path.display())
+    })?;
     let (read, mut write) = stream.into_split();
     write.write_all(format!("{command}\n").as_bytes()).await?;
     let mut line = String::new();

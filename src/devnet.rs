@@ -128,8 +128,7 @@ async fn start(index: usize, dir: &Path) -> anyhow::Result<(Router, Store)> {
     config.ntcp2.bind = vec![at];
     config.ntcp2.publish = vec![at];
     let rng = crate::run::system_rng()?;
-    let start =
-        Start { config, store: Some(store.clone()), net: Arc::new(Tcp), clock: Clock::system(), rng };
+    let start = Start { config, store: Some(store.clone()), net: Arc::new(Tcp), clock: Clock::system(), rng };
     Ok((Router::start(start).await?, store))
 }
 

@@ -67,7 +67,8 @@ fn parse(path: &Path, text: &str) -> anyhow::Result<(Config, ClientConfig)> {
     if file.ssu2.as_ref().is_some_and(|ssu2| ssu2.enabled) {
         tracing::warn!("[ssu2] is not there yet: this version uses NTCP2 alone");
     }
-    let router = Config { network: file.network, reseed: file.reseed, ntcp2: file.ntcp2, tunnels: file.tunnels };
+    let router =
+        Config { network: file.network, reseed: file.reseed, ntcp2: file.ntcp2, tunnels: file.tunnels };
     let client = ClientConfig {
         client: file.client,
         http_proxy: file.http_proxy,

@@ -35,7 +35,10 @@ pub(crate) fn run(command: &Command) -> anyhow::Result<()> {
 
 fn make(file: &Path) -> anyhow::Result<DestinationKeys> {
     if file.exists() {
-        bail!("{} exists already: a destination's keys can't be had again, so they are never overwritten", file.display());
+        bail!(
+            "{} exists already: a destination's keys can't be had again, so they are never overwritten",
+            file.display()
+        );
     }
     let keys = DestinationKeys::generate(&mut crate::run::system_rng()?);
     store::write_atomic(file, &keys.encode(), true)?;

@@ -25,7 +25,8 @@ pub(crate) fn system_rng() -> anyhow::Result<Rng> {
 pub(crate) fn log(default: &str) {
     let filter = EnvFilter::try_from_env("ALLIUM_LOG").unwrap_or_else(|_| EnvFilter::new(default));
     let colours = std::io::IsTerminal::is_terminal(&std::io::stderr());
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours);
+    let builder =
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours);
     // Logging that is set up already is set up well enough.
     let _ = builder.with_target(false).try_init();
 }

@@ -30,9 +30,13 @@ fn describe(s: &Status) -> String {
     let ready = s.why_not_ready.as_ref().map_or_else(|| "yes".to_owned(), |why| format!("not yet: {why}"));
     line("ready", ready);
     line("up", format!("{} s", s.uptime_s));
-    let addresses = if s.addresses.is_empty() { "none (firewalled)".to_owned() } else { s.addresses.join(", ") };
+    let addresses =
+        if s.addresses.is_empty() { "none (firewalled)".to_owned() } else { s.addresses.join(", ") };
     line("address", addresses);
-    line("peers", format!("{} connected, {} known, {} floodfills", s.peers, s.known_routers, s.known_floodfills));
+    line(
+        "peers",
+        format!("{} connected, {} known, {} floodfills", s.peers, s.known_routers, s.known_floodfills),
+    );
     if s.floodfill {
         line("floodfill", format!("yes, {} LeaseSets stored", s.stored_lease_sets));
     }

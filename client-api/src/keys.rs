@@ -5,8 +5,8 @@ use std::path::Path;
 use allium_crypto::Rng;
 use allium_wire::DestinationKeys;
 
-use crate::config::ClientConfig;
 use crate::StartError;
+use crate::config::ClientConfig;
 use crate::router::Store;
 
 /// The longest key file: a destination, its keys and an offline block, in base64.

@@ -82,7 +82,11 @@ impl Ntcp2 {
 
     /// `bind`, or every IPv4 address at `port` where it is empty.
     pub fn listen_at(&self, port: u16) -> Vec<SocketAddr> {
-        if self.bind.is_empty() { vec![SocketAddr::from((Ipv4Addr::UNSPECIFIED, port))] } else { self.bind.clone() }
+        if self.bind.is_empty() {
+            vec![SocketAddr::from((Ipv4Addr::UNSPECIFIED, port))]
+        } else {
+            self.bind.clone()
+        }
     }
 }
 
@@ -102,7 +106,12 @@ pub struct Tunnels {
 
 impl Default for Tunnels {
     fn default() -> Self {
-        Self { exploratory_length: Length(2), exploratory_quantity: Quantity(3), transit: 10_000, drop_idle_transit: 0 }
+        Self {
+            exploratory_length: Length(2),
+            exploratory_quantity: Quantity(3),
+            transit: 10_000,
+            drop_idle_transit: 0,
+        }
     }
 }
 
@@ -212,8 +221,9 @@ pub fn one_or_many<'de, D: serde::Deserializer<'de>>(input: D) -> Result<Vec<Soc
     texts
         .iter()
         .map(|text| {
-            text.parse()
-                .map_err(|_| serde::de::Error::custom(format!("{text:?} is no address: write IP:PORT, [IPv6]:PORT")))
+            text.parse().map_err(|_| {
+                serde::de::Error::custom(format!("{text:?} is no address: write IP:PORT, [IPv6]:PORT"))
+            })
         })
         .collect()
 }

@@ -142,7 +142,7 @@ pub struct LocalDestination(Arc<Common>);
 
 impl LocalDestination {
     /// Opens a destination: its tunnels are built from now on.
-    pub(crate) fn open(shared: &Arc<Shared>, config: DestinationConfig) -> Result<Self, ConnectError> {
+    pub(crate) fn open(shared: &Arc<Shared>, config: DestinationConfig) -> Self {
         let mut rng = shared.fork_rng();
         let keys = config.keys.unwrap_or_else(|| DestinationKeys::generate(&mut rng));
         let id = ClientId(shared.next_client.fetch_add(1, Ordering::Relaxed));
@@ -162,7 +162,8 @@ impl LocalDestination {
             paths: paths.clone(),
         };
         let destination = keys.destination().clone();
-        let opening = driver::Opening { id, keys, publish: config.publish, inbox, paths: paths.clone(), accepted };
+        let opening =
+            driver::Opening { id, keys, publish: config.publish, inbox, paths: paths.clone(), accepted };
         let driver = driver::Driver::new(shared.clone(), opening, requests, rng);
         let (task_shared, task_stop) = (shared.clone(), stop.clone());
         shared.tasks.spawn(async move {
@@ -173,7 +174,7 @@ impl LocalDestination {
         });
         let incoming = tokio::sync::Mutex::new(incoming);
         let publish = config.publish;
-        Ok(Self(Arc::new(Common { hash, destination, publish, paths, commands, incoming, stop })))
+        Self(Arc::new(Common { hash, destination, publish, paths, commands, incoming, stop }))
     }
 
     /// Its hash.

@@ -31,18 +31,8 @@ pub(crate) struct Identity {
 impl Identity {
     /// Reads the keys, or makes them at the first start. Without a folder they live as long as the router.
     pub(crate) fn load(store: Option<&Store>, rng: &mut Rng) -> Result<Self, StartError> {
-        Ok(Self {
-            keys: load(store, KEYS_FILE, rng, RouterKeys::generate, RouterKeys::encode, |file| {
-                RouterKeys::decode(file).ok()
-            })?,
-            ntcp2_key: StaticSecret::generate(rng),
-            ntcp2_iv: [0; 16],
-            port: 0,
-        }
-        .with_transport(store, rng)?)
-    }
-
-    fn with_transport(self, store: Option<&Store>, rng: &mut Rng) -> Result<Self, StartError> {
+        let read = |file: &[u8]| RouterKeys::decode(file).ok();
+        let keys = load(store, KEYS_FILE, rng, RouterKeys::generate, RouterKeys::encode, read)?;
         let make = |rng: &mut Rng| (StaticSecret::generate(rng), rng.array::<16>());
         // The layout that i2pd gives this file: public key, private key, IV.
         let encode = |(key, iv): &(StaticSecret, [u8; 16])| {
@@ -63,7 +53,7 @@ impl Identity {
         let encode = |port: &u16| Zeroizing::new(format!("{port}\n").into_bytes());
         let decode = |file: &[u8]| std::str::from_utf8(file).ok()?.trim().parse().ok();
         let port = load(store, PORT_FILE, rng, make, encode, decode)?;
-        Ok(Self { ntcp2_key, ntcp2_iv, port, ..self })
+        Ok(Self { keys, ntcp2_key, ntcp2_iv, port })
     }
 }
 

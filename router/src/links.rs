@@ -168,7 +168,8 @@ pub(crate) fn dial(shared: &Arc<Shared>, info: RouterInfo) {
     let tasks = shared.tasks.clone();
     tasks.spawn(async move {
         let peer = info.hash();
-        let attempt = tokio::time::timeout(shared.links.policy.handshake, handshake::initiate(&shared, &info));
+        let attempt =
+            tokio::time::timeout(shared.links.policy.handshake, handshake::initiate(&shared, &info));
         let result = tokio::select! {
             biased;
             () = shared.stop.cancelled() => return,
@@ -213,8 +214,13 @@ async fn run(shared: Arc<Shared>, connection: Connection, established: Establish
     let filled = outbox.link_up(link.number);
     shared.links.up.fetch_add(1, Ordering::Relaxed);
     let Connection { read, write, .. } = connection;
-    let writer =
-        tokio::spawn(writer::run(shared.clone(), link.clone(), (outbox.clone(), filled), write, established.sender));
+    let writer = tokio::spawn(writer::run(
+        shared.clone(),
+        link.clone(),
+        (outbox.clone(), filled),
+        write,
+        established.sender,
+    ));
     reader::run(&shared, &link, read, established.receiver).await;
     link.close.cancel();
     let _ = writer.await;
@@ -234,11 +240,9 @@ async fn run(shared: Arc<Shared>, connection: Connection, established: Establish
 /// The first address that can't be listened at, and why.
 pub(crate) async fn listen(shared: &Arc<Shared>, addresses: &[SocketAddr]) -> std::io::Result<()> {
     for at in addresses {
-        let listener = shared
-            .net
-            .listen(*at)
-            .await
-            .map_err(|error| std::io::Error::new(error.kind(), format!("can't listen at {at} for NTCP2: {error}")))?;
+        let listener = shared.net.listen(*at).await.map_err(|error| {
+            std::io::Error::new(error.kind(), format!("can't listen at {at} for NTCP2: {error}"))
+        })?;
         info!("listening for routers at {at}");
         shared.tasks.spawn(accept(shared.clone(), listener));
     }

@@ -128,7 +128,9 @@ impl Outbox {
             Pushed::Queued
         };
         self.bytes.fetch_add(added, Ordering::Relaxed);
-        if added > 0 && let Some(writer) = &state.writer {
+        if added > 0
+            && let Some(writer) = &state.writer
+        {
             writer.notify_one();
         }
         (outcome, dropped)

@@ -117,7 +117,10 @@ fn from_file(path: &Path, signers: &[Signer], net_id: u8, date: Date) -> Result<
         let infos = files.iter().filter_map(|(_, data)| reseed::read_router_info_file(data));
         let infos: Vec<RouterInfo> = infos.filter(|info| info.net_id() == Some(net_id)).collect();
         if infos.is_empty() {
-            return Err(format!("{}: no valid routerInfo-….dat of this network in the folder", path.display()));
+            return Err(format!(
+                "{}: no valid routerInfo-….dat of this network in the folder",
+                path.display()
+            ));
         }
         return Ok(infos);
     }
@@ -135,7 +138,8 @@ fn fetch(url: &str, net_id: u8, authority: Option<&Path>) -> Result<Vec<u8>, Str
     let mut tls = TlsConfig::builder();
     if let Some(path) = authority {
         let pem = std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?;
-        let certificate = Certificate::from_pem(&pem).map_err(|error| format!("{}: {error}", path.display()))?;
+        let certificate =
+            Certificate::from_pem(&pem).map_err(|error| format!("{}: {error}", path.display()))?;
         tls = tls.root_certs(RootCerts::Specific(Arc::new(vec![certificate])));
     }
     let agent: ureq::Agent = ureq::Agent::config_builder()
@@ -170,7 +174,8 @@ fn rsa_key(pem: &str) -> Option<(Vec<u8>, u32)> {
     let (sequence, _) = der_value(bits.get(1..)?, 0x30)?;
     let (modulus, rest) = der_value(sequence, 2)?;
     let (exponent, _) = der_value(rest, 2)?;
-    let number = exponent.iter().try_fold(0u32, |n, byte| n.checked_mul(256)?.checked_add(u32::from(*byte)))?;
+    let number =
+        exponent.iter().try_fold(0u32, |n, byte| n.checked_mul(256)?.checked_add(u32::from(*byte)))?;
     let zeros = modulus.iter().take_while(|byte| **byte == 0).count();
     Some((modulus.get(zeros..)?.to_vec(), number))
 }

@@ -178,7 +178,7 @@ impl Router {
         if self.shared.stop.is_cancelled() {
             return Err(ConnectError::Closed);
         }
-        LocalDestination::open(&self.shared, config)
+        Ok(LocalDestination::open(&self.shared, config))
     }
 
     /// Stops: links are told, what is not on disk yet is written.
@@ -195,10 +195,14 @@ impl Router {
 fn check(config: &Config) -> Result<(), StartError> {
     let id = config.network.id;
     if config.network.floodfill && config.ntcp2.publish.is_empty() {
-        return Err(StartError::Config("[network] floodfill needs an address that others can dial: [ntcp2] publish"));
+        return Err(StartError::Config(
+            "[network] floodfill needs an address that others can dial: [ntcp2] publish",
+        ));
     }
     if !(id == 2 || (16..=254).contains(&id)) {
-        return Err(StartError::Config("[network] id is 2 for the public network, 16 to 254 for private ones"));
+        return Err(StartError::Config(
+            "[network] id is 2 for the public network, 16 to 254 for private ones",
+        ));
     }
     let private = config.ntcp2.publish.iter().any(|at| !links::is_public(at.ip()));
     if private && !config.network.allow_local {
@@ -228,7 +232,9 @@ fn open_netdb(shared: &Shared) -> NetDb {
         match store.read(crate::core::PROFILES_FILE, 16 << 20) {
             Ok(Some(json)) => match Profiles::restore(&json, NETDB) {
                 Ok(profiles) => netdb.restore_profiles(profiles),
-                Err(error) => warn!("{}: {error}; starting without profiles", store.path("profiles.json").display()),
+                Err(error) => {
+                    warn!("{}: {error}; starting without profiles", store.path("profiles.json").display());
+                }
             },
             Ok(None) => {}
             Err(error) => warn!("{error}"),

@@ -104,10 +104,13 @@ pub fn read_router_infos(dir: &Path, limit: usize) -> Vec<(PathBuf, Vec<u8>)> {
     for folder in folders {
         for path in entries(&folder) {
             let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-            if files.len() < limit && name.starts_with("routerInfo-") && name.ends_with(".dat") {
-                if let Ok(Some(data)) = read_limited(&path, 8192) {
-                    files.push((path, data));
-                }
+            let named =
+                name.strip_prefix("routerInfo-").is_some_and(|rest| rest.strip_suffix(".dat").is_some());
+            if files.len() < limit
+                && named
+                && let Ok(Some(data)) = read_limited(&path, 8192)
+            {
+                files.push((path, data));
             }
         }
     }
@@ -136,7 +139,10 @@ pub fn read_limited(path: &Path, limit: u64) -> Result<Option<Vec<u8>>, StoreErr
     let mut data = Vec::new();
     file.take(limit + 1).read_to_end(&mut data).map_err(failed)?;
     if data.len() as u64 > limit {
-        return Err(failed(io::Error::new(io::ErrorKind::FileTooLarge, format!("longer than {limit} bytes"))));
+        return Err(failed(io::Error::new(
+            io::ErrorKind::FileTooLarge,
+            format!("longer than {limit} bytes"),
+        )));
     }
     Ok(Some(data))
 }
@@ -181,11 +187,9 @@ pub fn write_atomic(path: &Path, data: &[u8], secret: bool) -> Result<(), StoreE
         let _ = fs::remove_file(&beside);
         return Err(failed(source));
     }
-    if secret {
-        if let Some(parent) = path.parent() {
-            // The rename itself must survive a power cut too; a folder that can't be synced is no reason to fail.
-            let _ = File::open(parent).and_then(|dir| dir.sync_all());
-        }
+    if secret && let Some(parent) = path.parent() {
+        // The rename itself must survive a power cut too; a folder that can't be synced is no reason to fail.
+        let _ = File::open(parent).and_then(|dir| dir.sync_all());
     }
     Ok(())
 }

@@ -125,7 +125,8 @@ impl Tunnels {
         let mut transit = 0;
         for shard in &self.shards {
             shard.write().unwrap_or_else(PoisonError::into_inner).retain(|id, entry| {
-                let keep = entry.expires() > now && !entry.relayed().is_some_and(|relayed| idle(*id, relayed));
+                let keep =
+                    entry.expires() > now && !entry.relayed().is_some_and(|relayed| idle(*id, relayed));
                 transit += usize::from(!keep && !matches!(**entry, Entry::Own(..)));
                 keep
             });
@@ -201,7 +202,10 @@ impl Batch {
 
 impl Drop for Batch {
     fn drop(&mut self) {
-        debug_assert!(self.queues.iter().all(|(_, messages, _)| messages.is_empty()), "a batch was not flushed");
+        debug_assert!(
+            self.queues.iter().all(|(_, messages, _)| messages.is_empty()),
+            "a batch was not flushed"
+        );
     }
 }
 
@@ -400,7 +404,8 @@ impl Shared {
         let now = batch.now(self);
         let tag = sealed.first_chunk().copied();
         let opened = lock(&self.one_time).open(now, sealed);
-        let source = if let Source::Own { pool, .. } = source { Source::Own { pool, tag } } else { Source::Garlic };
+        let source =
+            if let Source::Own { pool, .. } = source { Source::Own { pool, tag } } else { Source::Garlic };
         match opened {
             Ok(cloves) => self.cloves(source, cloves, batch),
             Err(_) => self.counters.unopened.one(),

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use allium_tunnel::admit::Limits;
 use allium_tunnel::{Admission, Responder};
-use allium_wire::{RouterHash, TunnelId};
 use allium_wire::i2np::{BuildRecords, Kind, Message};
+use allium_wire::{RouterHash, TunnelId};
 use tokio::sync::mpsc;
 use tracing::debug;
 

@@ -19,7 +19,8 @@ fn bandwidth_reads_units_and_names_its_letter() {
 
 #[test]
 fn addresses_are_one_or_a_list() {
-    let read: Ntcp2 = toml::from_str("bind = \"127.0.0.1:1\"\npublish = [\"10.0.0.1:2\", \"[::1]:3\"]").unwrap();
+    let read: Ntcp2 =
+        toml::from_str("bind = \"127.0.0.1:1\"\npublish = [\"10.0.0.1:2\", \"[::1]:3\"]").unwrap();
     assert_eq!(read.bind, ["127.0.0.1:1".parse().unwrap()]);
     assert_eq!(read.publish.len(), 2);
     assert!(toml::from_str::<Ntcp2>("bind = \"localhost:1\"").is_err());

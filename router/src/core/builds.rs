@@ -63,13 +63,14 @@ fn candidate(known: &Known<'_>, connected: bool, allow_local: bool) -> Candidate
         connected,
         score: f64::from(known.profile.score) * 2.0,
         recently_failed: known.profile.dials_fail,
-        usable: info.encryption_key().is_some() && info.version().is_some_and(|version| version >= (0, 9, 62)),
+        usable: info.encryption_key().is_some()
+            && info.version().is_some_and(|version| version >= (0, 9, 62)),
     }
 }
 
 fn family_key(family: &str) -> u64 {
-    let [a, b, c, d, e, f, g, h, ..] = allium_crypto::hash::sha256(family.to_ascii_lowercase().as_bytes());
-    u64::from_be_bytes([a, b, c, d, e, f, g, h])
+    let hash = allium_crypto::hash::sha256(family.to_ascii_lowercase().as_bytes());
+    hash.first_chunk().map_or(0, |first| u64::from_be_bytes(*first))
 }
 
 impl Core {
@@ -215,7 +216,10 @@ impl Core {
                 if chosen.loosened == allium_tunnel::select::Loosened::Nothing {
                     half.said = None;
                 } else if half.said.as_deref() != Some(reason) {
-                    info!("{:?} tunnels of {name}: rules for choosing routers loosened: {reason}", key.direction);
+                    info!(
+                        "{:?} tunnels of {name}: rules for choosing routers loosened: {reason}",
+                        key.direction
+                    );
                     half.said = Some(reason.to_owned());
                 }
                 Some(chosen.hops)
@@ -289,7 +293,14 @@ impl Core {
                 let (gateway, id) = tunnel.gateway();
                 let receive = tunnel.receive();
                 let expires = now.date + tunnel.expires().saturating_duration_since(now.instant);
-                pools.paths.add_inbound(InboundPath { id: key.id, gateway, tunnel: id, receive, expires, rtt: None });
+                pools.paths.add_inbound(InboundPath {
+                    id: key.id,
+                    gateway,
+                    tunnel: id,
+                    receive,
+                    expires,
+                    rtt: None,
+                });
                 let owner = Owner { pool: key.pool, inbox: pools.inbox.clone() };
                 self.shared.tunnels.insert(receive, Entry::Own(std::sync::Mutex::new(tunnel), owner));
             }

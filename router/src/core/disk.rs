@@ -71,7 +71,9 @@ impl Writer {
         let complained = std::mem::replace(&mut self.complained, true);
         let shared = shared.clone();
         tokio::task::spawn_blocking(move || {
-            let Err((error, failed)) = write_all(&store, &changed, &gone, own.as_deref(), profiles.as_deref()) else {
+            let Err((error, failed)) =
+                write_all(&store, &changed, &gone, own.as_deref(), profiles.as_deref())
+            else {
                 return;
             };
             shared.counters.disk_errors.add(failed);
@@ -85,8 +87,7 @@ impl Writer {
     pub(super) fn finish(&mut self, netdb: &NetDb) {
         let Some(store) = &self.store else { return };
         let profiles = netdb.profiles().save().ok();
-        let written =
-            write_all(store, &self.changed, &self.gone, self.own.as_deref(), profiles.as_deref());
+        let written = write_all(store, &self.changed, &self.gone, self.own.as_deref(), profiles.as_deref());
         if let Err((error, _)) = written {
             warn!("{error}");
         }

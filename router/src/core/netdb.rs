@@ -97,11 +97,15 @@ impl Core {
                 }
                 self.shared.send(&to, message);
             }
-            Action::SendTunnel { client, to, to_key, message } => self.send_tunnel(now, client, to, &to_key, message),
+            Action::SendTunnel { client, to, to_key, message } => {
+                self.send_tunnel(now, client, to, &to_key, message);
+            }
             Action::ExpectReply { key, until, .. } => {
                 lock(&self.shared.one_time).register(key.tag, key.key, until);
             }
-            Action::SendReply { to, tunnel, encrypt, message } => self.send_reply(to, tunnel, encrypt, message),
+            Action::SendReply { to, tunnel, encrypt, message } => {
+                self.send_reply(to, tunnel, encrypt, message);
+            }
             Action::Found { query, what } => self.found(query, what),
             Action::NotFound { query, why } => match self.queries.remove(&query) {
                 Some(Query::Dial(peer)) => {
@@ -130,7 +134,9 @@ impl Core {
 
     fn found(&mut self, query: QueryId, what: Found) {
         match (self.queries.remove(&query), what) {
-            (Some(Query::Dial(_)), Found::Router(info)) => links::dial(&self.shared, RouterInfo::clone(&info)),
+            (Some(Query::Dial(_)), Found::Router(info)) => {
+                links::dial(&self.shared, RouterInfo::clone(&info));
+            }
             (Some(Query::LeaseSet(answer)), Found::LeaseSet(set)) => {
                 let _ = answer.send(Ok(set));
             }

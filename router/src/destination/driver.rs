@@ -53,6 +53,8 @@ pub(super) struct Opening {
 }
 
 type Answer = (DestHash, Result<LeaseSet, Why>);
+/// Sealed messages that wait for one of our tunnels, each with where it is to go from there.
+type Outgoing = (Arc<OutboundPath>, Vec<(TunnelTarget, Message)>);
 
 /// A destination's task.
 pub(super) struct Driver {
@@ -71,7 +73,7 @@ pub(super) struct Driver {
     /// Callers that wait for tunnels, and until when.
     waiting: Vec<(Waiting, Instant)>,
     sealed: VecDeque<BytesMut>,
-    outgoing: Vec<(Arc<OutboundPath>, Vec<(TunnelTarget, Message)>)>,
+    outgoing: Vec<Outgoing>,
     sweep: Instant,
     rng: Rng,
 }
@@ -90,7 +92,11 @@ impl Driver {
         // The same key after every start: peers that have the old LeaseSet can still be understood.
         let secret = hkdf_one(&keys.signing().seed(), &[], b"allium lease set key");
         let sessions = Sessions::new(StaticSecret::from_bytes(secret), Limits::default(), rng.fork());
-        let streams = Streams { host, readers: std::collections::BTreeMap::new(), writers: std::collections::BTreeMap::new() };
+        let streams = Streams {
+            host,
+            readers: std::collections::BTreeMap::new(),
+            writers: std::collections::BTreeMap::new(),
+        };
         Self {
             hash: keys.destination().dest_hash(),
             sweep: shared.clock.now().instant + SWEEP,
@@ -159,7 +165,10 @@ impl Driver {
     fn deadline(&self) -> Option<Instant> {
         let host = lock(&self.streams).host.deadline();
         let waiting = self.waiting.iter().map(|(_, until)| *until).min();
-        [host, self.sessions.deadline(), self.lease_set_due, waiting, Some(self.sweep)].into_iter().flatten().min()
+        [host, self.sessions.deadline(), self.lease_set_due, waiting, Some(self.sweep)]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     fn housekeeping(&mut self, now: Now) {
@@ -336,7 +345,8 @@ impl Driver {
         let data = Message::new(Kind::Data, self.rng.u32(), expires, BytesMut::from(Bytes::from(body)));
         let data = Clove { delivery: Delivery::Destination(key.hash), message: data };
         let mut out = BytesMut::with_capacity(length + 128);
-        let bundle = self.lease_set.as_ref().filter(|_| self.sessions.needs_lease_set(now, key, self.version));
+        let bundle =
+            self.lease_set.as_ref().filter(|_| self.sessions.needs_lease_set(now, key, self.version));
         if let Some(set) = bundle {
             let data_of_set = StoreData::LeaseSet(lease_set_type::LEASE_SET_2, set.bytes().clone());
             let store = DatabaseStore { key: self.hash.0, reply: None, data: data_of_set };
@@ -373,7 +383,8 @@ impl Driver {
     fn flush(&mut self, now: Now) {
         for (path, messages) in self.outgoing.drain(..) {
             for pack in messages.chunks(PACK) {
-                let pack: Vec<(TunnelTarget, &Message)> = pack.iter().map(|(target, m)| (*target, m)).collect();
+                let pack: Vec<(TunnelTarget, &Message)> =
+                    pack.iter().map(|(target, m)| (*target, m)).collect();
                 if !path.send_all(&self.shared, now, &pack) {
                     self.shared.counters.dropped_full.add(pack.len() as u64);
                 }
@@ -431,7 +442,8 @@ impl Driver {
             return;
         }
         let (answer, answered) = oneshot::channel();
-        let asked = self.shared.tell_core(Input::FindLeaseSet { client: self.opening.id, destination, answer });
+        let asked =
+            self.shared.tell_core(Input::FindLeaseSet { client: self.opening.id, destination, answer });
         let answers = self.answers.0.clone();
         self.shared.tasks.spawn(async move {
             let found = if asked { answered.await.unwrap_or(Err(Why::Gone)) } else { Err(Why::Busy) };
@@ -496,10 +508,8 @@ impl Driver {
     /// Makes a new LeaseSet when the inbound tunnels have changed.
     fn tend_lease_set(&mut self, now: Now) {
         let due = self.lease_set_due.is_none_or(|due| due <= now.instant);
-        let old_enough = self
-            .lease_set
-            .as_ref()
-            .is_none_or(|set| now.date.since(set.published()) >= LEASE_SET_EVERY);
+        let old_enough =
+            self.lease_set.as_ref().is_none_or(|set| now.date.since(set.published()) >= LEASE_SET_EVERY);
         if !due {
             return;
         }

@@ -211,7 +211,8 @@ impl Paths {
     /// Whether tunnels stand both ways, and (for what is published) a floodfill has acknowledged the LeaseSet.
     pub(crate) fn ready(&self, published: bool) -> bool {
         let state = lock(&self.state);
-        let stand = state.outbound.iter().any(|(_, good)| *good) && state.inbound.iter().any(|(_, good)| *good);
+        let stand =
+            state.outbound.iter().any(|(_, good)| *good) && state.inbound.iter().any(|(_, good)| *good);
         stand && (!published || self.published.load(Ordering::Relaxed))
     }
 

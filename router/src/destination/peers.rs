@@ -165,7 +165,8 @@ impl Peer {
     fn lease(&mut self, now: Now, rng: &mut Rng) -> Option<Lease> {
         self.avoid.retain(|_, until| *until > now.instant);
         let set = self.lease_set.as_ref()?;
-        let alive: Vec<Lease> = set.leases().iter().filter(|lease| lease.expires > now.date).copied().collect();
+        let alive: Vec<Lease> =
+            set.leases().iter().filter(|lease| lease.expires > now.date).copied().collect();
         let lasting = |lease: &&Lease| lease.expires > now.date + MARGIN;
         let good: Vec<Lease> =
             alive.iter().filter(lasting).filter(|lease| !self.avoid.contains_key(lease)).copied().collect();

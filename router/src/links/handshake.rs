@@ -33,10 +33,14 @@ impl From<Error> for Failure {
 }
 
 /// Dials the first address of `info` that can be dialled from here, and shakes hands as Alice.
-pub(super) async fn initiate(shared: &Shared, info: &RouterInfo) -> Result<(Connection, Established), Failure> {
+pub(super) async fn initiate(
+    shared: &Shared,
+    info: &RouterInfo,
+) -> Result<(Connection, Established), Failure> {
     let config = &shared.config;
     let dialable = |ip: std::net::IpAddr| {
-        let bound = (config.ntcp2.bind.is_empty() && ip.is_ipv4()) || config.ntcp2.bind.iter().any(|b| b.is_ipv4() == ip.is_ipv4());
+        let bound = (config.ntcp2.bind.is_empty() && ip.is_ipv4())
+            || config.ntcp2.bind.iter().any(|b| b.is_ipv4() == ip.is_ipv4());
         bound && (config.network.allow_local || is_public(ip))
     };
     let (address, keys) = info
@@ -50,7 +54,8 @@ pub(super) async fn initiate(shared: &Shared, info: &RouterInfo) -> Result<(Conn
         })?;
     let mut connection = shared.net.connect(config.ntcp2.source_for(address.ip()), address).await?;
     let ours = shared.info();
-    let mut alice = Initiator::new(&shared.links.local, keys, ours.bytes(), shared.clock.now(), shared.fork_rng())?;
+    let mut alice =
+        Initiator::new(&shared.links.local, keys, ours.bytes(), shared.clock.now(), shared.fork_rng())?;
     connection.write.write_all(alice.message_1()).await?;
     let mut message_2 = [0; MESSAGE];
     connection.read.read_exact(&mut message_2).await?;
@@ -62,10 +67,14 @@ pub(super) async fn initiate(shared: &Shared, info: &RouterInfo) -> Result<(Conn
 }
 
 /// Shakes hands as Bob. A stranger who fails gets the answer that the specification gives a probe: none.
-pub(super) async fn respond(shared: &Shared, mut connection: Connection) -> Option<(Connection, Established)> {
+pub(super) async fn respond(
+    shared: &Shared,
+    mut connection: Connection,
+) -> Option<(Connection, Established)> {
     let ip = connection.peer.ip().to_canonical();
     let mut bob = Responder::new(&shared.links.local, shared.fork_rng());
-    let exchange = tokio::time::timeout(shared.links.policy.handshake, exchange(shared, &mut connection, &mut bob));
+    let exchange =
+        tokio::time::timeout(shared.links.policy.handshake, exchange(shared, &mut connection, &mut bob));
     let message_3 = match exchange.await {
         Ok(Ok(message_3)) => message_3,
         Ok(Err(None)) | Err(_) => {
@@ -90,7 +99,10 @@ pub(super) async fn respond(shared: &Shared, mut connection: Connection) -> Opti
             let banned = lock(&shared.links.bans).router(&established.hash, now.instant).is_some();
             let fits = established.peer.as_ref().is_none_or(|info| ntcp2::source_matches(info, ip));
             if banned || !fits {
-                debug!("refused router {} from {ip}: banned {banned}, its address fits {fits}", established.hash);
+                debug!(
+                    "refused router {} from {ip}: banned {banned}, its address fits {fits}",
+                    established.hash
+                );
                 shared.counters.handshakes_refused.one();
                 let mut out = Vec::new();
                 let said = established.sender.terminate(&mut out, Reason::Banned, 0);

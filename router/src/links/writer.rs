@@ -34,13 +34,11 @@ pub(super) async fn run(
             break;
         }
         let sent = out.len() as u64;
-        match tokio::time::timeout(WRITE_TIMEOUT, write.write_all(&out)).await {
-            Ok(Ok(())) => {}
-            Ok(Err(_)) | Err(_) => {
-                debug!("the link to {} takes nothing any more", link.peer);
-                link.close.cancel();
-                return;
-            }
+        let written = tokio::time::timeout(WRITE_TIMEOUT, write.write_all(&out)).await;
+        if !matches!(written, Ok(Ok(()))) {
+            debug!("the link to {} takes nothing any more", link.peer);
+            link.close.cancel();
+            return;
         }
         out.clear();
         if out.capacity() > 2 * WRITE {

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use crate::config::Config;
 use crate::rtt::Rtt;
 
-use rate::{Mean, Peak, Sample};
+use rate::{Mean, Peak, Regain, Sample};
 
 /// Bytes of a whole packet, header included.
 pub(crate) const PACKET: u64 = 1836;
@@ -58,14 +58,6 @@ enum Phase {
     Cruise { part: usize, since: Instant },
     /// Nearly stopping, to see the round-trip time without our own queue.
     Settle { until: Option<Instant>, since: Instant },
-}
-
-/// A rate to be reached again after a pause.
-#[derive(Clone, Copy, Debug)]
-struct Regain {
-    rate: f64,
-    /// Since when.
-    at: Instant,
 }
 
 /// What happened in the current round.

@@ -40,6 +40,14 @@ impl Mean {
     }
 }
 
+/// A rate to be reached again after a pause.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Regain {
+    pub(super) rate: f64,
+    /// Since when.
+    pub(super) at: Instant,
+}
+
 /// The highest rate of late: the best three with their times (seconds), falling in height and rising in time.
 #[derive(Clone, Default)]
 pub(super) struct Peak {

@@ -1,17 +1,17 @@
 //! Long build records, which Java routers still send for some of their tunnels: answered, never made
 //! (tunnel-creation-ecies, "Build Request Records").
 
-use allium_crypto::aes_cbc;
 use allium_crypto::aead;
+use allium_crypto::aes_cbc;
 use allium_crypto::layer::Layer;
 use allium_crypto::zeroize::Zeroize;
 use allium_wire::i2np::{Kind, Message, TunnelGateway};
 use allium_wire::{Now, RouterHash};
 use bytes::BytesMut;
 
+use super::MOST;
 use super::answer::{Answer, Decision, Responder};
 use super::request::{Request, Role, put_options};
-use super::MOST;
 use crate::{Error, MESSAGE_LIFETIME, Sending};
 
 /// A record as it travels.
@@ -80,7 +80,8 @@ impl Responder {
         let hop = accepted.then(|| self.hop(now, from, &request, layer));
         let expires = now.date + MESSAGE_LIFETIME;
         let endpoint = request.role == Role::OutboundEndpoint;
-        let next = Message::new(if endpoint { reply_kind } else { kind }, request.next_message, expires, body);
+        let next =
+            Message::new(if endpoint { reply_kind } else { kind }, request.next_message, expires, body);
         let message = if endpoint {
             TunnelGateway::wrap(request.next_tunnel, &next).into_message(self.rng.u32(), expires)
         } else {

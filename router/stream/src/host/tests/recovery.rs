@@ -164,7 +164,6 @@ fn short_transfers_in_lumps_do_not_look_like_speed() {
         });
         sim.run_for(ms(2000));
     }
-    println!("SHORT {most}");
     assert!(most < 5.2e6 * 1.2 && most > 4.0e6, "{most}");
 }
 

@@ -49,7 +49,8 @@ fn answer(flags: u8, decision: Decision, kind: Kind) -> (Answer, SymmetricState,
         body.extend_from_slice(if place == 1 { &record } else { &other });
     }
     let message = (kind, BytesMut::from(&body[..]));
-    let answer = responder.answer_long(now(), Some(RouterHash([6; 32])), message.clone(), |_| decision).unwrap();
+    let answer =
+        responder.answer_long(now(), Some(RouterHash([6; 32])), message.clone(), |_| decision).unwrap();
     let again = responder.answer_long(now(), None, message, |_| decision);
     assert!(matches!(again, Err(Error::Duplicate)));
     (answer, state, other)
