@@ -17,9 +17,9 @@ use rate::{Mean, Peak, Regain, Sample};
 /// Bytes of a whole packet, header included.
 pub(crate) const PACKET: u64 = 1836;
 const LEAST_WINDOW: u64 = 8 * PACKET;
-const STARTUP_GAIN: f64 = 2.77;
+const STARTUP_GAIN: f64 = 2.89;
 const RESUMED_GAIN: f64 = 1.25;
-const STARTUP_WINDOW_GAIN: f64 = 2.4;
+const STARTUP_WINDOW_GAIN: f64 = 3.2;
 const WINDOW_GAIN: f64 = 2.0;
 /// Rates, relative to the estimate, of the eight parts of a cycle.
 const CYCLE: [f64; 8] = [1.25, 0.75, 0.97, 0.97, 0.97, 0.97, 0.97, 0.97];
@@ -38,6 +38,12 @@ const HELD: f64 = 0.8;
 const BREATH: f64 = 0.05;
 /// Seconds after which an unused estimate is believed half as much.
 const HALF_LIFE: f64 = 60.0;
+
+/// The round-trip time (seconds) that shows a queue during startup. The links below are connections of their own, which
+/// have to speed up first: for a few of their round trips they hold back what was sent, on a path that has room.
+fn slow(minimum: f64) -> f64 {
+    minimum * 1.5 + 0.03
+}
 
 /// What is known at the moment a packet is sent, to measure the rate of its delivery later.
 #[derive(Clone, Copy, Debug)]
@@ -396,7 +402,7 @@ impl Congestion {
             self.mean = None;
             return rate;
         }
-        let span = if self.phase == Phase::Startup { 0.125 } else { 0.25 };
+        let span = if self.phase == Phase::Startup { 0.04 } else { 0.25 };
         let mean = self.mean.map_or(rate, |mean| mean.after(now, rate, self.minimum * span));
         self.mean = Some(Mean { at: now, last: rate, value: mean });
         mean
@@ -444,20 +450,20 @@ impl Congestion {
             return;
         }
         self.full_rounds += 1;
-        let slower = round.samples >= 4 && round.least_rtt > rtt.minimum().unwrap_or(0.0) * 1.125 + 0.004;
+        let slower = round.samples >= 4 && round.least_rtt > slow(rtt.minimum().unwrap_or(0.0));
         self.full = self.full_rounds >= 3 || slower;
     }
 
-    /// Ends startup when every packet has taken longer for a quarter of a round trip: a queue grows.
+    /// Ends startup when every packet has taken much longer for half a round trip: a queue grows.
     fn watch_delay(&mut self, now: Instant, rtt: &Rtt, measured: f64) {
         let minimum = rtt.minimum().unwrap_or(0.0);
-        if measured <= minimum * 1.125 + 0.004 {
+        if measured <= slow(minimum) {
             self.slow_since = None;
             return;
         }
         let (since, count) = self.slow_since.get_or_insert((now, 0));
         *count += 1;
-        let lasting = now.saturating_duration_since(*since).as_secs_f64() > minimum / 4.0;
+        let lasting = now.saturating_duration_since(*since).as_secs_f64() > minimum / 2.0;
         if self.phase == Phase::Startup && lasting && *count >= 8 {
             self.full = true;
         }
@@ -580,7 +586,7 @@ impl Congestion {
             Phase::Startup => {
                 // Beyond the initial window, room grows only where it is used.
                 let used = self.in_flight + acked + self.window / 4 >= self.window;
-                let wanted = self.product(rtt, STARTUP_WINDOW_GAIN).max(self.initial * 2);
+                let wanted = self.product(rtt, STARTUP_WINDOW_GAIN).max(self.initial * 3);
                 if used { grown.min(wanted).max(self.window) } else { self.window }
             }
             Phase::Drain | Phase::Cruise { .. } => {
