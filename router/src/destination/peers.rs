@@ -20,6 +20,8 @@ use super::{ConnectError, Target};
 const WAITING: usize = 256;
 /// A way is kept for so many packets; then the next is drawn.
 const BURST: u32 = 24;
+/// Nor is it kept for longer than this: on a way that stalls, acknowledgements must not wait one behind the other.
+const HOLD: Duration = Duration::from_millis(150);
 /// A lease that ends sooner is used only if there is no other.
 const MARGIN: Duration = Duration::from_secs(20);
 /// A way on which something was lost is avoided for so long.
@@ -43,6 +45,7 @@ struct Way {
     lease: Lease,
     left: u32,
     hint: u64,
+    since: Instant,
 }
 
 /// A destination that we speak with.
@@ -141,16 +144,15 @@ impl Peer {
                 self.avoid.insert(way.lease, now.instant + AVOID);
                 self.avoid_out.insert(way.out.id, now.instant + AVOID);
             } else if (way.left > 0 || way.hint == hint)
+                && now.instant.saturating_duration_since(way.since) < HOLD
                 && way.out.lives(now.instant)
                 && way.lease.expires > now.date
                 && way.out.has_room()
                 && paths.iter().any(|path| Arc::ptr_eq(path, &way.out))
             {
                 way.left = way.left.saturating_sub(1);
-                if way.hint == hint || way.left > 0 {
-                    way.hint = hint;
-                    return Some((way.out.clone(), target(&way.lease)));
-                }
+                way.hint = hint;
+                return Some((way.out.clone(), target(&way.lease)));
             }
         }
         self.avoid_out.retain(|_, until| *until > now.instant);
@@ -158,7 +160,7 @@ impl Peer {
         let kept: Vec<Arc<OutboundPath>> = paths.iter().filter(good).cloned().collect();
         let out = fastest(if kept.is_empty() { paths } else { &kept }, rng)?;
         let lease = self.lease(now, rng)?;
-        self.way = Some(Way { out: out.clone(), lease, left: BURST, hint });
+        self.way = Some(Way { out: out.clone(), lease, left: BURST, hint, since: now.instant });
         Some((out, target(&lease)))
     }
 
