@@ -4,7 +4,8 @@ use allium_crypto::{HashMap, Rng};
 
 use crate::tagset::{Listen, Tag};
 
-/// How wide the window of a busy tag set may be.
+/// How wide the window of a busy tag set may be: packets of one stream, striped over tunnels, overtake each other by
+/// as much as is in flight.
 pub(crate) const WIDE: u16 = 4096;
 /// How wide it may be when the table is nearly full.
 const NARROW: u16 = 64;
@@ -46,7 +47,11 @@ impl Table {
 
     /// How far ahead a tag set may look now.
     pub(crate) fn most(&self) -> u16 {
-        if self.places.len() > self.limit / 4 * 3 { NARROW } else { WIDE }
+        if self.places.len() > self.limit / 4 * 3 {
+            return NARROW;
+        }
+        // A small table must hold several busy sessions too.
+        u16::try_from(self.limit / 5).map_or(WIDE, |share| share.clamp(NARROW, WIDE))
     }
 
     /// The part of the table that a tag set of a session sees.

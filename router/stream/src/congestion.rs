@@ -121,6 +121,8 @@ pub(crate) struct Congestion {
     /// Samples of packets sent before this much was delivered are ignored.
     lump: u64,
     settled_rtt: f64,
+    /// The least round-trip time (seconds) of the round before this one.
+    round_rtt: f64,
     undo: Option<(u64, Peak)>,
     /// The least round-trip time (seconds) as last seen.
     minimum: f64,
@@ -159,6 +161,7 @@ impl Congestion {
             lowered_at: None,
             lump: 0,
             settled_rtt: f64::INFINITY,
+            round_rtt: f64::INFINITY,
             undo: None,
             minimum: 0.0,
             regain: None,
@@ -418,6 +421,9 @@ impl Congestion {
         let next = Round::new(self.delivered);
         let round = std::mem::replace(&mut self.round, next);
         self.round.peak_flight = self.in_flight;
+        if round.samples > 0 {
+            self.round_rtt = round.least_rtt;
+        }
         let total = round.delivered + round.lost;
         let lossy = round.lost > 10 * PACKET && round.lost as f64 > total as f64 * TOLERATED_LOSS;
         if lossy {
@@ -580,6 +586,15 @@ impl Congestion {
         }
     }
 
+    /// What is in flight because links stall now and then (they repeat what they lost), in bytes. It is no queue: the
+    /// quickest packets of a round are as quick as ever, the others are late. Without room for it the estimate, which
+    /// the window bounds, would sink from round to round.
+    fn stalled(&self, rtt: &Rtt) -> u64 {
+        let minimum = rtt.minimum().unwrap_or(0.0);
+        let late = rtt.smoothed().unwrap_or(minimum) - self.round_rtt.max(minimum);
+        (self.bandwidth.get() * late.clamp(0.0, minimum)) as u64
+    }
+
     fn grow(&mut self, acked: u64, rtt: &Rtt) {
         let grown = self.window.saturating_add(acked);
         let window = match self.phase {
@@ -590,7 +605,7 @@ impl Congestion {
                 if used { grown.min(wanted).max(self.window) } else { self.window }
             }
             Phase::Drain | Phase::Cruise { .. } => {
-                let target = self.product(rtt, WINDOW_GAIN) + 16 * PACKET;
+                let target = self.product(rtt, WINDOW_GAIN) + self.stalled(rtt) + 16 * PACKET;
                 grown.min(target.max(self.initial.min(self.window)))
             }
             Phase::Settle { .. } => self.product(rtt, 0.5),

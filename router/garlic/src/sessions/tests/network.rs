@@ -136,7 +136,8 @@ fn many_messages_go_both_ways_over_several_steps() {
     assert_eq!(network.tag_sets(1), (0, 0));
     assert!(network.forms[0] < 40 && network.forms[1] < 40, "{:?}", network.forms);
     for side in &network.sides {
-        assert!(side.sessions.tags() < 4000, "{}", side.sessions.tags());
+        // A set that looks as far ahead as any may, and what is left of those before it.
+        assert!(side.sessions.tags() < 4 * 4096, "{}", side.sessions.tags());
     }
 }
 
