@@ -269,7 +269,7 @@ class Java(Router):
                              f"i2np.bandwidth.{way}BurstKBytes": 100000})
         self.write("router.config", "".join(f"{key}={value}\n" for key, value in settings.items()))
         self.write("logger.config", f"logger.defaultLevel={os.environ.get('JAVA_LOG', 'WARN')}\nlogger.logFileName={self.folder}/router-@.log\n"
-                   "logger.displayOnScreen=false\n")
+                   "logger.displayOnScreen=false\nlogger.record.net.i2p.router.Banlist=INFO\n")
 
     def start(self):
         with contextlib.suppress(FileNotFoundError):  # of a router that was killed, whose end it would wait for

@@ -136,7 +136,12 @@ async fn a_proxy_bears_rude_clients() {
             let _ = send(0, port, &noise(n, 300)).await;
         }
     }
-    let clear = send(0, http, b"GET http://example.com/ HTTP/1.1\r\nHost: example.com\r\n\r\n").await;
+    // A polite client stays until it has its answer.
+    let mut polite = TcpStream::connect(http).await.unwrap();
+    let request = b"GET http://example.com/ HTTP/1.1\r\nHost: example.com\r\nConnection: close\r\n\r\n";
+    polite.write_all(request).await.unwrap();
+    let mut clear = Vec::new();
+    let _ = timeout(Duration::from_secs(30), polite.read_to_end(&mut clear)).await;
     assert!(clear.starts_with(b"HTTP/1.1 "), "{}", String::from_utf8_lossy(&clear));
     let grown = router.memory().saturating_sub(before);
     assert!(grown < 40 << 20, "{grown} bytes more");
