@@ -242,6 +242,7 @@ class I2pd(Router):
 
 class Java(Router):
     NAME = "java"
+    EARLY_BAN = "Banlist cause: No transports"
 
     def __init__(self, *arguments, library, **more):
         super().__init__(*arguments, **more)
@@ -276,6 +277,22 @@ class Java(Router):
             os.remove(self.path("router.ping"))
         self.launch(["router", self.folder, str(self.site.port), str(self.http), str(self.network.hops)],
                     LD_PRELOAD=self.library, OWN_ADDRESS=self.address)
+
+    def steady(self, seconds):
+        """Waits until it runs. While it starts it may ban whom it can't send to yet, for minutes: then it starts again."""
+        for _ in range(5):
+            end = time.monotonic() + seconds
+            while time.monotonic() < end and not any(" to RUNNING" in line for line in self.logs()):
+                self.check_alive()
+                time.sleep(0.5)
+            time.sleep(5)
+            if not any(self.EARLY_BAN in line for line in self.logs()):
+                return
+            self.kill()
+            for name in os.listdir(self.folder):
+                if name.startswith("router-") and name.endswith(".log"):
+                    os.remove(self.path(name))
+            self.start()
 
     def is_known(self):
         """Its first router.info names no address yet."""
