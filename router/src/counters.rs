@@ -71,6 +71,16 @@ counters! {
     unfit,
     /// Garlic messages that none of our keys opens.
     unopened,
+    /// Datagrams of our destinations given to a tunnel.
+    datagrams_sent,
+    /// Datagrams of our destinations that could not be sent.
+    datagrams_unsent,
+    /// Datagrams received by whoever asked for them.
+    datagrams_received,
+    /// Datagrams that nobody asked for, or took in time.
+    datagrams_dropped,
+    /// Datagrams with a wrong signature, or malformed.
+    datagrams_refused,
     /// Handshakes begun by others that failed.
     handshakes_refused,
     /// Our handshakes that failed.

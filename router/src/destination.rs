@@ -1,6 +1,8 @@
 //! Local destinations: the handles that applications' protocols are built on.
 
+mod datagrams;
 mod driver;
+mod mail;
 mod paths;
 mod peers;
 mod stream;
@@ -19,6 +21,8 @@ pub use crate::core::PoolConfig;
 use crate::core::{Client, Input};
 use crate::outbox::lock;
 use crate::shared::Shared;
+pub use datagrams::{Datagram, DatagramError, DatagramKind, Datagrams, Ports};
+use mail::Mail;
 pub(crate) use paths::{InboundPath, OutboundPath, Paths};
 pub use stream::Stream;
 
@@ -44,7 +48,7 @@ impl Target {
     }
 }
 
-/// Why a stream could not be opened.
+/// Why a stream could not be opened, or a datagram not sent.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum ConnectError {
     /// This router has no tunnels to send through.
@@ -122,9 +126,10 @@ enum Command {
 /// What the handles of one destination share.
 struct Common {
     hash: DestHash,
-    destination: Destination,
+    keys: DestinationKeys,
     publish: bool,
     paths: Arc<Paths>,
+    mail: Arc<Mail>,
     commands: mpsc::Sender<Command>,
     incoming: tokio::sync::Mutex<mpsc::Receiver<Stream>>,
     stop: CancellationToken,
@@ -161,20 +166,28 @@ impl LocalDestination {
             inbox: inbox.clone(),
             paths: paths.clone(),
         };
-        let destination = keys.destination().clone();
-        let opening =
-            driver::Opening { id, keys, publish: config.publish, inbox, paths: paths.clone(), accepted };
+        let mail = Arc::new(Mail::new(shared.clone(), inbox.clone()));
+        let opening = driver::Opening {
+            id,
+            keys: keys.clone(),
+            publish: config.publish,
+            inbox,
+            paths: paths.clone(),
+            accepted,
+            mail: mail.clone(),
+        };
         let driver = driver::Driver::new(shared.clone(), opening, requests, rng);
-        let (task_shared, task_stop) = (shared.clone(), stop.clone());
+        let (task_shared, task_stop, task_mail) = (shared.clone(), stop.clone(), mail.clone());
         shared.tasks.spawn(async move {
             if task_shared.core.send(Input::Open(Box::new(client))).await.is_ok() {
                 driver.run(task_stop).await;
                 let _ = task_shared.core.send(Input::Close(id)).await;
             }
+            task_mail.close();
         });
         let incoming = tokio::sync::Mutex::new(incoming);
         let publish = config.publish;
-        Self(Arc::new(Common { hash, destination, publish, paths, commands, incoming, stop }))
+        Self(Arc::new(Common { hash, keys, publish, paths, mail, commands, incoming, stop }))
     }
 
     /// Its hash.
@@ -184,7 +197,7 @@ impl LocalDestination {
 
     /// All of it.
     pub fn destination(&self) -> &Destination {
-        &self.0.destination
+        self.0.keys.destination()
     }
 
     /// Opens a stream. It is ready for writing at once: what is written first goes out with the SYN, so that the
@@ -202,6 +215,21 @@ impl LocalDestination {
     /// The next stream that somebody opened to us; `None` once the destination is closed. May be cancelled.
     pub async fn accept(&self) -> Option<Stream> {
         self.0.incoming.lock().await.recv().await
+    }
+
+    /// Receives datagrams of one kind, to one port, or all: each goes to the handle that asked for its kind and port,
+    /// else to one that asked for its kind, or for its port, or for all. Without any it is counted and dropped. Each
+    /// handle sends datagrams of any kind.
+    ///
+    /// # Errors
+    /// [`DatagramError::InUse`] where another handle receives just these; [`DatagramError::Reserved`] for a raw kind
+    /// with another's protocol number; [`DatagramError::Unreachable`] where the destination is closed.
+    pub fn datagrams(
+        &self,
+        kind: Option<DatagramKind>,
+        port: Option<u16>,
+    ) -> Result<Datagrams, DatagramError> {
+        Datagrams::open(self, kind, port)
     }
 
     /// Waits until tunnels stand both ways and, for a published one, the LeaseSet is published.

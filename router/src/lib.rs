@@ -21,7 +21,8 @@ mod transit;
 pub use clock::Clock;
 pub use config::{Config, Length, Quantity};
 pub use destination::{
-    ConnectError, ConnectError as Error, DestinationConfig, LocalDestination, PoolConfig, Stream, Target,
+    ConnectError, ConnectError as Error, Datagram, DatagramError, DatagramKind, Datagrams, DestinationConfig,
+    LocalDestination, PoolConfig, Ports, Stream, Target,
 };
 pub use net::{BoxFuture, Connection, Listener, Net};
 pub use router::{Router, Start, StartError};

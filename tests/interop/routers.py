@@ -104,7 +104,7 @@ class Router:
         self.folder, self.command, self.network = folder, command, network
         self.address, self.site, self.floodfill = address, site, floodfill
         self.name = os.path.basename(folder)
-        self.port, self.udp, self.http, self.socks = (next(PORTS) for _ in range(4))
+        self.port, self.udp, self.http, self.socks, self.sam, self.sam_udp = (next(PORTS) for _ in range(6))
         self.process = None
         os.makedirs(folder)
 
@@ -118,6 +118,11 @@ class Router:
     def hash(self):
         """The router's hash in base64, as other routers' logs name it."""
         return i2p_base64(identity_hash(read(self.path("router.info"))))
+
+    def destination(self):
+        """The hidden service's destination, or what is there of it yet."""
+        keys = read(self.path("web.dat"))
+        return keys[:387 + int.from_bytes(keys[385:387], "big")]
 
     def host(self):
         """The host name of the hidden service, once its keys are there."""
@@ -206,6 +211,19 @@ outbound_length = {hops}
                     ALLIUM_LOG=os.environ.get("ALLIUM_LOG", "debug"))
 
 
+class Echo(Router):
+    """A program of its own on allium's router, whose destination sends datagrams back."""
+
+    NAME = "echo"
+
+    def prepare(self):
+        pass
+
+    def start(self):
+        self.launch([self.folder, f"{self.address}:{self.port}", str(self.network.net_id), str(self.network.hops)],
+                    ALLIUM_LOG=os.environ.get("ALLIUM_LOG", "debug"))
+
+
 class I2pd(Router):
     NAME = "i2pd"
 
@@ -220,7 +238,8 @@ class I2pd(Router):
             },
             "ntcp2": {"enabled": "true", "published": "true", "port": self.port},
             "ssu2": {"enabled": switch[self.network.ssu2], "published": switch[self.network.ssu2], "port": self.udp},
-            "http": {"enabled": "false"}, "sam": {"enabled": "false"}, "i2cp": {"enabled": "false"},
+            "http": {"enabled": "false"}, "i2cp": {"enabled": "false"},
+            "sam": {"enabled": "true", "address": "127.0.0.1", "port": self.sam, "portudp": self.sam_udp},
             "httpproxy": {"address": "127.0.0.1", "port": self.http},
             "socksproxy": {"enabled": "false"},
             "reseed": {"threshold": 0, "urls": "", "yggurls": ""},
@@ -275,7 +294,7 @@ class Java(Router):
     def start(self):
         with contextlib.suppress(FileNotFoundError):  # of a router that was killed, whose end it would wait for
             os.remove(self.path("router.ping"))
-        self.launch(["router", self.folder, str(self.site.port), str(self.http), str(self.network.hops)],
+        self.launch(["router", self.folder, str(self.site.port), str(self.http), str(self.network.hops), str(self.sam)],
                     LD_PRELOAD=self.library, OWN_ADDRESS=self.address)
 
     def steady(self, seconds):

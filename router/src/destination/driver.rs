@@ -1,5 +1,7 @@
 //! The task of a local destination: opens what comes, seals what goes, and keeps its LeaseSet up to date.
 
+mod datagrams;
+
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -19,6 +21,8 @@ use bytes::{Bytes, BytesMut};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
+use super::datagrams::Ports;
+use super::mail::Mail;
 use super::peers::{Peers, Waiting};
 use super::stream::{Stream, Streams};
 use super::{Command, ConnectError, Inbox, OutboundPath, Paths, Target};
@@ -50,6 +54,7 @@ pub(super) struct Opening {
     pub(super) inbox: Arc<Inbox>,
     pub(super) paths: Arc<Paths>,
     pub(super) accepted: mpsc::Sender<Stream>,
+    pub(super) mail: Arc<Mail>,
 }
 
 type Answer = (DestHash, Result<LeaseSet, Why>);
@@ -165,7 +170,8 @@ impl Driver {
     fn deadline(&self) -> Option<Instant> {
         let host = lock(&self.streams).host.deadline();
         let waiting = self.waiting.iter().map(|(_, until)| *until).min();
-        [host, self.sessions.deadline(), self.lease_set_due, waiting, Some(self.sweep)]
+        let datagrams = self.opening.mail.deadline();
+        [host, self.sessions.deadline(), self.lease_set_due, waiting, datagrams, Some(self.sweep)]
             .into_iter()
             .flatten()
             .min()
@@ -175,6 +181,7 @@ impl Driver {
         self.sessions.expire(now);
         while self.sessions.poll().is_some() {}
         self.retry_waiting(now);
+        self.give_up_datagrams(now);
         if self.sweep <= now.instant {
             self.sweep = now.instant + if tracing::enabled!(tracing::Level::TRACE) { TRACE } else { SWEEP };
             self.trace_streams();
@@ -246,6 +253,8 @@ impl Driver {
         if unwrapped.protocol == Protocol::Streaming {
             let mut streams = lock(&self.streams);
             streams.host.handle_packet(now, from, unwrapped.from_port, unwrapped.to_port, unwrapped.data);
+        } else {
+            self.opening.mail.deliver(from, unwrapped);
         }
     }
 
@@ -283,7 +292,8 @@ impl Driver {
         Stream::new(self.streams.clone(), self.opening.inbox.clone(), self.shared.clone(), id, peer, port)
     }
 
-    /// Sends what streams and sessions have to send. Gives the tunnel to wait for where there is more and no room.
+    /// Sends what streams, sessions and senders of datagrams have to send. Gives the tunnel to wait for where there is
+    /// more and no room.
     async fn transmit(&mut self, now: Now) -> Option<Arc<OutboundPath>> {
         let mut out = BytesMut::new();
         while let Some(to) = self.sessions.poll_transmit(now, &mut out) {
@@ -303,8 +313,9 @@ impl Driver {
                 self.packet(now, transmit);
                 sent += 1;
             }
+            let more = self.post(now);
             self.flush(now);
-            if sent < BURST {
+            if sent < BURST && !more {
                 break;
             }
             tokio::task::yield_now().await;
@@ -328,20 +339,26 @@ impl Driver {
             self.sessions.restart(&key);
             self.look_for(key.hash);
         }
-        let Some(message) = self.seal(now, &key, &transmit) else {
+        let ports = Ports { from: transmit.from_port, to: transmit.to_port };
+        let Some(message) = self.seal(now, &key, (Protocol::Streaming, ports), &transmit.packet) else {
             self.shared.counters.malformed.one();
             return;
         };
         self.queue(now, key.hash, message, transmit.is_retransmit, transmit.path_hint);
     }
 
-    fn seal(&mut self, now: Now, key: &PeerKey, transmit: &Transmit) -> Option<Message> {
+    fn seal(
+        &mut self,
+        now: Now,
+        key: &PeerKey,
+        (protocol, ports): (Protocol, Ports),
+        packet: &[u8],
+    ) -> Option<Message> {
         let expires = now.date + MESSAGE_LIFE;
-        let length = payload::OVERHEAD + transmit.packet.len();
+        let length = payload::OVERHEAD + packet.len();
         let mut body = Vec::with_capacity(4 + length);
         body.extend_from_slice(&(length as u32).to_be_bytes());
-        let (from, to) = (transmit.from_port, transmit.to_port);
-        payload::wrap_into(&mut body, Protocol::Streaming, from, to, &transmit.packet).ok()?;
+        payload::wrap_into(&mut body, protocol, ports.from, ports.to, packet).ok()?;
         let data = Message::new(Kind::Data, self.rng.u32(), expires, BytesMut::from(Bytes::from(body)));
         let data = Clove { delivery: Delivery::Destination(key.hash), message: data };
         let mut out = BytesMut::with_capacity(length + 128);
@@ -365,18 +382,19 @@ impl Driver {
         Message::new(Kind::Garlic, self.rng.u32(), now.date + MESSAGE_LIFE, body)
     }
 
-    /// Queues a sealed message for one of our tunnels, to one of theirs.
-    fn queue(&mut self, now: Now, to: DestHash, message: Message, lost: bool, hint: u64) {
+    /// Queues a sealed message for one of our tunnels, to one of theirs; false where there is no such way.
+    fn queue(&mut self, now: Now, to: DestHash, message: Message, lost: bool, hint: u64) -> bool {
         let paths = self.opening.paths.outbound();
-        let Some(peer) = self.peers.get(&to) else { return };
+        let Some(peer) = self.peers.get(&to) else { return false };
         let Some((out, target)) = peer.way(now, &paths, lost, hint, &mut self.rng) else {
             self.shared.counters.dropped_full.one();
-            return;
+            return false;
         };
         match self.outgoing.iter_mut().find(|(path, _)| Arc::ptr_eq(path, &out)) {
             Some((_, messages)) => messages.push((target, message)),
             None => self.outgoing.push((out, vec![(target, message)])),
         }
+        true
     }
 
     /// Gives the tunnels what was queued for them.
@@ -427,8 +445,7 @@ impl Driver {
             if ready {
                 self.connect(now, waiting);
             } else if until <= now.instant {
-                let why = "none could be built so far; `allium status` tells more".to_owned();
-                let _ = waiting.answer.send(Err(ConnectError::NoTunnels(why)));
+                let _ = waiting.answer.send(Err(no_tunnels()));
             } else {
                 self.waiting.push((waiting, until));
             }
@@ -471,6 +488,9 @@ impl Driver {
             Err(_) => Some(ConnectError::LeaseSetNotFound),
         };
         let peer = self.peers.entry(hash, now.instant);
+        let gone = (!peer.reachable(now.date)).then(|| error.clone().unwrap_or(ConnectError::Expired));
+        self.release(now, hash, gone.as_ref());
+        let peer = self.peers.entry(hash, now.instant);
         let connects = std::mem::take(&mut peer.connects);
         if let Some(error) = error {
             peer.unsent.clear();
@@ -496,6 +516,7 @@ impl Driver {
             for transmit in std::mem::take(&mut peer.unsent) {
                 self.packet(now, transmit);
             }
+            self.release(now, hash, None);
             self.flush(now);
         }
     }
@@ -546,6 +567,10 @@ impl Driver {
         }
         self.lease_set = Some(set);
     }
+}
+
+fn no_tunnels() -> ConnectError {
+    ConnectError::NoTunnels("none could be built so far; `allium status` tells more".to_owned())
 }
 
 async fn blocked_room(path: Option<&Arc<OutboundPath>>) {

@@ -12,6 +12,7 @@ use allium_wire::tunnel::Target as TunnelTarget;
 use allium_wire::{Date, DestHash, Lease, LeaseSet, Now};
 use tokio::sync::oneshot;
 
+use super::mail::Parcel;
 use super::paths::OutboundPath;
 use super::stream::Stream;
 use super::{ConnectError, Target};
@@ -30,6 +31,10 @@ const AVOID: Duration = Duration::from_secs(10);
 const SILENCE: Duration = Duration::from_secs(4);
 /// How often that is acted on.
 const REFRESH: Duration = Duration::from_secs(8);
+/// The same silence while only datagrams went there, of which none need be answered.
+const UNHEARD: Duration = Duration::from_secs(20);
+/// How often that is acted on, and how long before its end a LeaseSet is looked for anew.
+const RENEW: Duration = Duration::from_secs(45);
 
 /// A caller that waits for a stream.
 pub(super) struct Waiting {
@@ -55,11 +60,15 @@ pub(super) struct Peer {
     pub(super) looking: bool,
     pub(super) connects: Vec<Waiting>,
     pub(super) unsent: VecDeque<Transmit>,
+    pub(super) parcels: Vec<Parcel>,
     pub(super) heard: Instant,
     pub(super) used: Instant,
     /// Since when there is something unanswered.
     asked: Option<Instant>,
     refreshed: Option<Instant>,
+    /// Since when datagrams went there, and nothing came.
+    posted: Option<Instant>,
+    renewed: Option<Instant>,
     way: Option<Way>,
     avoid: BTreeMap<Lease, Instant>,
     avoid_out: BTreeMap<BuildId, Instant>,
@@ -73,10 +82,13 @@ impl Peer {
             looking: false,
             connects: Vec::new(),
             unsent: VecDeque::new(),
+            parcels: Vec::new(),
             heard: now,
             used: now,
             asked: None,
             refreshed: None,
+            posted: None,
+            renewed: None,
             way: None,
             avoid: BTreeMap::new(),
             avoid_out: BTreeMap::new(),
@@ -116,6 +128,22 @@ impl Peer {
     pub(super) fn hear(&mut self, now: Instant) {
         self.heard = now;
         self.asked = None;
+        self.posted = None;
+    }
+
+    /// A datagram goes to the peer. True when its LeaseSet should be looked for anew meanwhile: because it ends soon, or
+    /// because the peer is so silent that its tunnels may be others by now. (Where nobody answers, sessions ask for
+    /// acknowledgements every few seconds.)
+    pub(super) fn post(&mut self, now: Now) -> bool {
+        let since = *self.posted.get_or_insert(now.instant);
+        let silent = now.instant.saturating_duration_since(since) > UNHEARD;
+        let ends = self.lease_set.as_ref().is_some_and(|set| set.expires() < now.date + RENEW);
+        let lately = self.renewed.is_some_and(|at| now.instant.saturating_duration_since(at) < RENEW);
+        let renew = (silent || ends) && !lately;
+        if renew {
+            self.renewed = Some(now.instant);
+        }
+        renew
     }
 
     /// Something goes to the peer that wants an answer. True when the peer was silent for so long that its LeaseSet

@@ -2,10 +2,10 @@
 
 use bytes::Bytes;
 
-use allium_crypto::sign::{self, SignatureType};
 use allium_crypto::x25519::PublicKey;
 
 use crate::identity::X25519;
+use crate::offline::Transient;
 use crate::signed::SelfSigned;
 use crate::{
     Date, DestHash, Destination, DestinationKeys, Error, Mapping, Reader, RouterHash, Signed, TunnelId,
@@ -57,16 +57,6 @@ pub struct LeaseSet2 {
     leases: Vec<Lease>,
 }
 
-/// A key that signs for a destination for a while.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Transient {
-    expires: Date,
-    kind: SignatureType,
-    /// Where in the set's bytes the key's statement is: expiry, type, key.
-    statement: std::ops::Range<usize>,
-    signature: std::ops::Range<usize>,
-}
-
 impl LeaseSet2 {
     /// Reads a LeaseSet2 that is all of `bytes`.
     ///
@@ -83,7 +73,7 @@ impl LeaseSet2 {
         let expires = Date::from_seconds(u64::from(seconds) + u64::from(reader.u16()?));
         let flags = reader.u16()?;
         let transient = if flags & OFFLINE != 0 {
-            Some(Transient::decode(&mut reader, bytes.len(), &destination)?)
+            Some(Transient::decode(&mut reader, bytes.len(), destination.signature_type()?)?)
         } else {
             None
         };
@@ -104,7 +94,7 @@ impl LeaseSet2 {
             let tunnel = TunnelId(reader.u32()?);
             leases.push(Lease { gateway, tunnel, expires: Date::from_seconds(u64::from(reader.u32()?)) });
         }
-        let signer = transient.as_ref().map_or_else(|| destination.signature_type(), |t| Ok(t.kind))?;
+        let signer = transient.as_ref().map_or_else(|| destination.signature_type(), |t| Ok(t.kind()))?;
         reader.take(signer.signature_len())?;
         reader.finish()?;
         Ok(Signed::new(Self {
@@ -216,19 +206,6 @@ impl LeaseSet2 {
     }
 }
 
-impl Transient {
-    fn decode(reader: &mut Reader<'_>, total: usize, destination: &Destination) -> Result<Self, Error> {
-        let start = total - reader.remaining();
-        let expires = Date::from_seconds(u64::from(reader.u32()?));
-        let kind = SignatureType::try_from(reader.u16()?)
-            .map_err(|_| Error::Unsupported("a transient key's type"))?;
-        reader.take(kind.public_len())?;
-        let middle = total - reader.remaining();
-        reader.take(destination.signature_len()?)?;
-        Ok(Self { expires, kind, statement: start..middle, signature: middle..total - reader.remaining() })
-    }
-}
-
 impl SelfSigned for LeaseSet2 {
     fn check(&self) -> Result<(), Error> {
         let cut = Error::Truncated("a LeaseSet2");
@@ -237,21 +214,17 @@ impl SelfSigned for LeaseSet2 {
             other => other,
         };
         let kind =
-            self.transient.as_ref().map_or_else(|| self.destination.signature_type(), |t| Ok(t.kind))?;
+            self.transient.as_ref().map_or_else(|| self.destination.signature_type(), |t| Ok(t.kind()))?;
         let split = self.bytes.len().saturating_sub(kind.signature_len());
         let (signed, signature) = self.bytes.split_at_checked(split).ok_or(cut)?;
         let prefix: &[u8] = &[lease_set_type::LEASE_SET_2];
         let Some(transient) = &self.transient else {
             return self.destination.verify(&[prefix, signed], signature).map_err(wrong);
         };
-        if transient.expires < self.published {
+        if transient.expires() < self.published {
             return Err(Error::Invalid("a LeaseSet2 signed by an expired key"));
         }
-        let statement = self.bytes.get(transient.statement.clone()).ok_or(cut)?;
-        let voucher = self.bytes.get(transient.signature.clone()).ok_or(cut)?;
-        self.destination.verify(&[statement], voucher).map_err(wrong)?;
-        let key = statement.get(6..).ok_or(cut)?;
-        sign::verify(kind, key, &[prefix, signed], signature).map_err(|_| Error::Signature("a LeaseSet2"))
+        transient.verify(&self.bytes, &self.destination, &[prefix, signed], signature).map_err(wrong)
     }
 }
 

@@ -1,5 +1,5 @@
 //! Every byte layout of the I2P protocols that is not private to one engine: identities, infos, lease sets, I2NP
-//! messages, garlic blocks, streaming packets, SU3 files.
+//! messages, garlic blocks, streaming packets, datagrams, SU3 files.
 //!
 //! Laws, each tested: `decode(encode(x)) == x`; decoding never panics and never allocates more than its input
 //! justifies; where a length is fixed, trailing bytes are an error; unknown things are skipped as specified.
@@ -8,6 +8,7 @@
 
 mod address;
 mod codec;
+pub mod datagram;
 mod date;
 pub mod garlic;
 pub mod i2np;
@@ -16,6 +17,7 @@ mod ids;
 mod keys;
 mod lease_set;
 mod mapping;
+mod offline;
 pub mod payload;
 mod router_info;
 mod signed;

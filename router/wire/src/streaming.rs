@@ -2,9 +2,10 @@
 
 use std::ops::Range;
 
-use allium_crypto::sign::{self, SignatureType};
+use allium_crypto::sign::SignatureType;
 use bytes::Bytes;
 
+use crate::offline::Transient;
 use crate::{Date, Destination, Error, Reader};
 
 /// Bits of a packet's flags.
@@ -63,15 +64,6 @@ pub struct Packet {
     signature: Option<Range<usize>>,
     /// What is sent.
     pub payload: Bytes,
-}
-
-/// A key that signs for the sender for a while.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Transient {
-    expires: Date,
-    kind: SignatureType,
-    statement: Range<usize>,
-    signature: Range<usize>,
 }
 
 impl Packet {
@@ -133,16 +125,9 @@ impl Packet {
         let signer = self.from.as_ref().or(peer).map(Destination::signature_type);
         let mut kind = signer.unwrap_or(Ok(SignatureType::Ed25519))?;
         if self.has(flags::OFFLINE_SIGNATURE) {
-            let start = at + total - reader.remaining();
-            let expires = Date::from_seconds(u64::from(reader.u32()?));
-            let long_term = kind;
-            kind = SignatureType::try_from(reader.u16()?)
-                .map_err(|_| Error::Unsupported("a transient key's type"))?;
-            reader.take(kind.public_len())?;
-            let middle = at + total - reader.remaining();
-            reader.take(long_term.signature_len())?;
-            let signature = middle..at + total - reader.remaining();
-            self.transient = Some(Transient { expires, kind, statement: start..middle, signature });
+            let transient = Transient::decode(&mut reader, at + total, kind)?;
+            kind = transient.kind();
+            self.transient = Some(transient);
         }
         if self.has(flags::SIGNATURE_INCLUDED) {
             let start = at + total - reader.remaining();
@@ -177,13 +162,10 @@ impl Packet {
         let Some(transient) = &self.transient else {
             return signer.verify(&message, signature).map_err(wrong);
         };
-        if transient.expires < now {
+        if transient.expires() < now {
             return Err(Error::Invalid("a streaming packet signed by an expired key"));
         }
-        let statement = self.bytes.get(transient.statement.clone()).ok_or(WRONG)?;
-        let voucher = self.bytes.get(transient.signature.clone()).ok_or(WRONG)?;
-        signer.verify(&[statement], voucher).map_err(wrong)?;
-        sign::verify(transient.kind, statement.get(6..).ok_or(WRONG)?, &message, signature).map_err(|_| WRONG)
+        transient.verify(&self.bytes, signer, &message, signature).map_err(wrong)
     }
 }
 

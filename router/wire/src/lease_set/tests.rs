@@ -1,4 +1,5 @@
 use allium_crypto::Rng;
+use allium_crypto::sign::SigningKey;
 use allium_crypto::x25519::StaticSecret;
 use proptest::prelude::*;
 
@@ -63,7 +64,7 @@ fn no_byte_can_be_changed() {
 fn offline(expires: u32, vouched: bool) -> Bytes {
     let mut rng = Rng::from_seed([7; 32]);
     let keys = DestinationKeys::generate(&mut rng);
-    let transient = sign::SigningKey::generate(&mut rng);
+    let transient = SigningKey::generate(&mut rng);
     let mut statement = expires.to_be_bytes().to_vec();
     statement.extend_from_slice(&[0, 7]);
     statement.extend_from_slice(&transient.public());

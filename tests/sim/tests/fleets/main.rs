@@ -1,6 +1,8 @@
 //! Tests of whole networks of real routers, in virtual time.
 
 #[cfg(test)]
+mod datagrams;
+#[cfg(test)]
 mod determinism;
 #[cfg(test)]
 mod faults;
