@@ -4,6 +4,7 @@
 //! seal what the fuzzer made as a hostile peer could.
 
 mod client;
+mod content;
 mod garlic;
 mod link;
 mod netdb;
@@ -13,12 +14,13 @@ mod tunnel;
 mod wire;
 
 pub use client::{config, socks};
+pub use content::{content_block, content_manifest, content_tree, content_uri};
 pub use garlic::{garlic_sessions, one_time_tags, router_garlic};
 pub use link::{ntcp2_frames, ntcp2_handshake};
 pub use netdb::{netdb, reseed};
 pub use stream::stream_host;
 pub use tunnel::{build_answer, build_reply, inbound_tunnel, outbound_endpoint};
 pub use wire::{
-    garlic_blocks, i2np_bodies, i2np_message, identity, lease_set, mapping, payload, router_info,
+    datagram, garlic_blocks, i2np_bodies, i2np_message, identity, lease_set, mapping, payload, router_info,
     streaming_packet, su3, text, tunnel_content,
 };

@@ -2,7 +2,9 @@
 
 use std::sync::LazyLock;
 
+use allium_crypto::sign::{SignatureType, SigningKey};
 use allium_crypto::x25519::PublicKey;
+use allium_wire::datagram::{Datagram1, Datagram2, Datagram3};
 use allium_wire::garlic::{Block, Clove, Delivery, decode_blocks, decode_blocks_mut, encode_block};
 use allium_wire::i2np::{
     BuildRecords, DatabaseLookup, DatabaseSearchReply, DatabaseStore, DeliveryStatus, Kind, LookupKind,
@@ -254,6 +256,52 @@ pub fn streaming_packet(data: &[u8]) {
         let signer = packet.from.clone().unwrap_or_else(|| SITE.destination().clone());
         let verified = packet.verify(&signer, DATE);
         assert!(packet.is_signed() || verified.is_err());
+    }
+}
+
+static DATAGRAM_1: LazyLock<Vec<u8>> = LazyLock::new(|| Datagram1::sign(&SITE, b"some payload"));
+static DATAGRAM_2: LazyLock<Vec<u8>> = LazyLock::new(|| {
+    let options = [("key", "value")].into_iter().collect::<Mapping>();
+    Datagram2::sign(&SITE, &RECEIVER, &options, b"some payload").expect("they are short")
+});
+/// The same, signed by a transient key.
+static DATAGRAM_2_OFFLINE: LazyLock<Vec<u8>> = LazyLock::new(|| {
+    let transient = SigningKey::generate(&mut crate::samples::rng(9));
+    let mut statement = DATE.seconds().to_be_bytes().to_vec();
+    statement.extend_from_slice(&u16::from(SignatureType::Ed25519).to_be_bytes());
+    statement.extend_from_slice(&transient.public());
+    let mut signed = vec![0, 0x22];
+    signed.extend_from_slice(&statement);
+    signed.extend_from_slice(&SITE.signing().sign(&[&statement]));
+    signed.extend_from_slice(b"some payload");
+    let signature = transient.sign(&[RECEIVER.as_bytes(), &signed]);
+    [SITE.destination().bytes(), &signed[..], &signature].concat()
+});
+const RECEIVER: DestHash = DestHash([7; 32]);
+
+/// Datagrams of all kinds, signed well or not.
+pub fn datagram(data: &[u8]) {
+    let Some((which, data)) = data.split_first() else { return };
+    let samples = [&DATAGRAM_1, &DATAGRAM_2, &DATAGRAM_2_OFFLINE];
+    let sample = samples[usize::from(*which) % samples.len()];
+    let bytes = Bytes::from(edited(sample, data));
+    if let Ok(one) = Datagram1::open(&bytes) {
+        assert_eq!(bytes.len(), one.from.bytes().len() + 64 + one.payload.len());
+        if one.from == *SITE.destination() {
+            assert_eq!(Datagram1::sign(&SITE, &one.payload), bytes);
+        }
+    }
+    let two = Datagram2::open(&bytes, &RECEIVER, DATE);
+    if let Ok(two) = &two {
+        assert!(two.payload == b"some payload"[..], "somebody signed it after all");
+    }
+    if bytes == **sample {
+        assert_eq!(two.is_ok(), *which as usize % samples.len() > 0, "a sample opens");
+    }
+    for bytes in [bytes, Bytes::from(edited(&DATAGRAM_2[SITE.destination().bytes().len() - 32..], data))] {
+        let Ok(three) = Datagram3::decode(&bytes) else { continue };
+        let again = Datagram3::encode(&three.from, &three.options, &three.payload).expect("they were short");
+        assert_eq!(Datagram3::decode(&again.into()).expect("it reads again"), three);
     }
 }
 

@@ -1,0 +1,250 @@
+//! Blocks under way: asked for or sent in frames, within a window for each peer.
+
+use std::time::{Duration, Instant};
+
+use allium_wire::DestHash;
+use bytes::Bytes;
+
+use super::{Client, Event, Timer};
+use crate::Stored;
+use crate::io::{Action, RequestId};
+use crate::wire::{Frame, PutKind, Refusal};
+
+/// How long a peer may take over a block.
+const LIFE: Duration = Duration::from_secs(30);
+/// What one block that was got earns of asking for another one twice.
+const HEDGE: f32 = 0.1;
+/// Most that is saved of it.
+const HEDGES: f32 = 64.0;
+
+/// What a frame is sent for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Cargo {
+    Get(RequestId),
+    Put(RequestId),
+    /// For repair.
+    Push,
+    /// A block goes where it was looked for in vain.
+    Back,
+}
+
+/// A frame that waits for its answer.
+pub(super) struct Flight {
+    to: DestHash,
+    cargo: Cargo,
+    sent: Instant,
+    late: bool,
+}
+
+impl Flight {
+    pub(super) fn is_with(&self, node: &DestHash) -> bool {
+        self.to == *node
+    }
+
+    /// Whether it gives a node what it should have had.
+    pub(super) fn is_back(&self) -> bool {
+        self.cargo == Cargo::Back
+    }
+}
+
+/// How one node answered to one task.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Tried {
+    /// Not yet.
+    Flying,
+    /// It has (or takes) the block.
+    Good,
+    /// It does not have it.
+    Missing,
+    /// It has an older one.
+    Stale,
+    /// Not now.
+    Busy,
+    /// It did not answer.
+    Silent,
+    /// It sent something else, or would not take it.
+    Bad,
+}
+
+/// Whom one task asked and what came of it.
+#[derive(Default)]
+pub(super) struct Trials(Vec<(DestHash, Tried)>);
+
+impl Trials {
+    pub(super) fn has(&self, node: &DestHash) -> bool {
+        self.0.iter().any(|(tried, _)| tried == node)
+    }
+
+    pub(super) fn set(&mut self, node: DestHash, what: Tried) {
+        match self.0.iter_mut().find(|(tried, _)| *tried == node) {
+            Some((_, before)) => *before = what,
+            None => self.0.push((node, what)),
+        }
+    }
+
+    pub(super) fn count(&self, what: Tried) -> usize {
+        self.0.iter().filter(|(_, tried)| *tried == what).count()
+    }
+
+    pub(super) fn those(&self, what: Tried) -> impl Iterator<Item = DestHash> {
+        self.0.iter().filter(move |(_, tried)| *tried == what).map(|(node, _)| *node)
+    }
+
+    pub(super) fn of(&self, node: &DestHash) -> Option<Tried> {
+        self.0.iter().find(|(tried, _)| tried == node).map(|(_, tried)| *tried)
+    }
+
+    /// Forgets those who may do better the next time; whether there were any.
+    pub(super) fn forgive(&mut self) -> bool {
+        let before = self.0.len();
+        self.0.retain(|(_, tried)| !matches!(tried, Tried::Busy | Tried::Silent));
+        self.0.len() < before
+    }
+}
+
+impl<B: Stored> Client<B> {
+    /// Sends a frame that will be answered. `frame` is given its number.
+    pub(super) fn launch(
+        &mut self,
+        now: Instant,
+        to: DestHash,
+        cargo: Cargo,
+        frame: impl FnOnce(u64) -> Frame,
+    ) {
+        let id = self.rng.u64();
+        let bytes = frame(id).encode();
+        self.book.occupy(&to);
+        self.flights.insert(id, Flight { to, cargo, sent: now, late: false });
+        self.timers.set(Timer::Flight(id), now + self.book.most_blocks_take(&to));
+        self.actions.push_back(Action::Frame { to, bytes });
+    }
+
+    /// Sends a block to a node that wants it, or (`Found`) should have it; ends in an [`Event::Pushed`] if for repair.
+    pub(crate) fn push(&mut self, now: Instant, to: DestHash, kind: PutKind, idle: u32, bytes: Bytes) {
+        let cargo = if kind == PutKind::Repair { Cargo::Push } else { Cargo::Back };
+        self.stats.pushed += 1;
+        self.launch(now, to, cargo, |id| Frame::Put { id, kind, idle, bytes });
+    }
+
+    /// Takes the flight that an answer belongs to.
+    fn land(&mut self, from: DestHash, id: u64) -> Option<Flight> {
+        if self.flights.get(&id).is_none_or(|flight| flight.to != from) {
+            return None;
+        }
+        self.timers.cancel(Timer::Flight(id));
+        self.book.release(&from);
+        self.flights.remove(&id)
+    }
+
+    /// A frame was not answered so far: somebody else is asked as well if that was not done too often; later it is
+    /// given up.
+    pub(super) fn flight_due(&mut self, now: Instant, id: u64) {
+        let Some(flight) = self.flights.get_mut(&id) else { return };
+        if flight.late {
+            let (to, sent) = (flight.to, flight.sent);
+            self.lose(now, id);
+            if self.book.silent(now, &to, sent) {
+                self.events.push(Event::Gone(to));
+            }
+            self.unstall(now, &to);
+            return;
+        }
+        flight.late = true;
+        self.timers.set(Timer::Flight(id), flight.sent + LIFE);
+        let cargo = flight.cargo;
+        if self.hedges < 1.0 {
+            return;
+        }
+        let more = match cargo {
+            Cargo::Get(get) => self.hedge_get(now, get),
+            Cargo::Put(put) => self.hedge_put(now, put),
+            Cargo::Push | Cargo::Back => false,
+        };
+        if more {
+            self.hedges -= 1.0;
+            self.stats.hedged += 1;
+        }
+    }
+
+    /// A flight will not be answered.
+    fn lose(&mut self, now: Instant, id: u64) {
+        let Some(flight) = self.flights.remove(&id) else { return };
+        self.timers.cancel(Timer::Flight(id));
+        self.book.release(&flight.to);
+        self.book.overloaded(&flight.to);
+        self.book.disappointed(&flight.to, 1.0);
+        self.tried(now, flight.to, flight.cargo, Tried::Silent);
+    }
+
+    /// What a frame was sent for did not happen.
+    fn tried(&mut self, now: Instant, node: DestHash, cargo: Cargo, tried: Tried) {
+        match cargo {
+            Cargo::Get(get) => self.get_tried(now, get, node, tried),
+            Cargo::Put(put) => self.put_tried(now, put, node, tried, None),
+            Cargo::Push => self.events.push(Event::Pushed),
+            Cargo::Back => {}
+        }
+    }
+
+    /// The channel with a peer is gone, and what was under way with it.
+    pub(super) fn closed(&mut self, now: Instant, peer: DestHash) {
+        let lost = self.flights.iter().filter(|(_, flight)| flight.to == peer);
+        let first = lost.clone().map(|(_, flight)| flight.sent).min();
+        let lost: Vec<_> = lost.map(|(id, _)| *id).collect();
+        if first.is_some_and(|sent| self.book.silent(now, &peer, sent)) {
+            self.events.push(Event::Gone(peer));
+        }
+        for id in lost {
+            self.lose(now, id);
+        }
+        for task in self.stalled.remove(&peer).into_iter().flatten() {
+            self.drive(now, task);
+        }
+    }
+
+    pub(super) fn block_came(&mut self, now: Instant, from: DestHash, id: u64, bytes: &Bytes) {
+        let Some(flight) = self.land(from, id) else { return };
+        let Cargo::Get(get) = flight.cargo else {
+            self.tried(now, from, flight.cargo, Tried::Bad);
+            return self.accuse(now, from);
+        };
+        let took = now.saturating_duration_since(flight.sent);
+        self.hedges = (self.hedges + HEDGE).min(HEDGES);
+        self.block_arrived(now, get, from, bytes, took);
+        self.unstall(now, &from);
+    }
+
+    pub(super) fn block_missing(&mut self, now: Instant, from: DestHash, id: u64, busy: bool) {
+        let Some(flight) = self.land(from, id) else { return };
+        let Cargo::Get(get) = flight.cargo else { return self.tried(now, from, flight.cargo, Tried::Bad) };
+        if busy {
+            self.book.overloaded(&from);
+        } else {
+            // It may have lost it, or be new; or it lies.
+            self.book.disappointed(&from, 0.3);
+        }
+        self.get_tried(now, get, from, if busy { Tried::Busy } else { Tried::Missing });
+        self.unstall(now, &from);
+    }
+
+    pub(super) fn block_kept(&mut self, now: Instant, from: DestHash, id: u64, refused: Option<Refusal>) {
+        let Some(flight) = self.land(from, id) else { return };
+        match refused {
+            None => self.book.served(now, &from, now.saturating_duration_since(flight.sent)),
+            Some(Refusal::Busy) => self.book.overloaded(&from),
+            Some(_) => {}
+        }
+        match flight.cargo {
+            Cargo::Put(put) => {
+                let tried = match refused {
+                    None => Tried::Good,
+                    Some(Refusal::Busy | Refusal::Failed) => Tried::Busy,
+                    Some(_) => Tried::Bad,
+                };
+                self.put_tried(now, put, from, tried, refused);
+            }
+            other => self.tried(now, from, other, Tried::Bad),
+        }
+        self.unstall(now, &from);
+    }
+}

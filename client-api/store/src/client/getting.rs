@@ -1,0 +1,367 @@
+//! Gets: the nodes closest to the key are asked, one after the other, more at once where one is slow.
+
+use std::time::{Duration, Instant};
+
+use allium_wire::DestHash;
+use bytes::Bytes;
+
+use super::carrying::{Cargo, Trials, Tried};
+use super::lookup::Waiter;
+use super::{Client, Task, Timer};
+use crate::book::Peer;
+use crate::io::{Action, RequestId, Why};
+use crate::wire::{Frame, PutKind};
+use crate::{Key, Stored};
+
+/// So many nodes must say that they do not have a block before it is believed (or all, if there are fewer).
+const SEVERAL: usize = 3;
+/// Nodes asked for a block at once, at most.
+const AT_ONCE: u8 = 4;
+/// Answers awaited for a block that can have newer versions, and how long after the first.
+const OPINIONS: usize = 3;
+const OPINIONS_TIME: Duration = Duration::from_secs(5);
+/// How often a get starts over with those who were silent or busy.
+const ROUNDS: u8 = 3;
+/// How long it waits before that.
+const PAUSE: Duration = Duration::from_secs(3);
+/// Blocks on their way to nodes that should have had them.
+const BACKS: usize = 16;
+
+/// A get that has not ended.
+pub(super) struct Get<B> {
+    key: Key,
+    /// Several nodes are to be heard, for there may be a newer version.
+    newest: bool,
+    ends: Instant,
+    running: bool,
+    tried: Trials,
+    /// Nodes that said they have it.
+    hints: Vec<DestHash>,
+    /// It waits for a lookup.
+    seeking: bool,
+    /// The key itself has been looked up.
+    looked: bool,
+    /// The newest version so far.
+    best: Option<B>,
+    flights: u8,
+    /// How many flights there may be.
+    allow: u8,
+    rounds: u8,
+}
+
+/// What to do next for a get.
+enum Next {
+    Ask(DestHash),
+    /// All that could be asked are at their windows: this one is waited for.
+    Wait(DestHash),
+    Seek {
+        anew: bool,
+    },
+    Pending,
+    Nobody,
+}
+
+impl<B: Stored> Client<B> {
+    pub(super) fn get(&mut self, now: Instant, id: RequestId, key: Key, newest: bool) {
+        if self.gets.contains_key(&id) || self.waiting_gets.len() >= self.config.backlog {
+            return self.fail(id, Why::Busy);
+        }
+        let get = Get {
+            key,
+            ends: now,
+            running: false,
+            tried: Trials::default(),
+            hints: Vec::new(),
+            seeking: false,
+            looked: false,
+            best: None,
+            flights: 0,
+            allow: if newest { OPINIONS as u8 } else { 1 },
+            newest,
+            rounds: 0,
+        };
+        self.gets.insert(id, get);
+        self.waiting_gets.push_back(id);
+        self.start_gets(now);
+    }
+
+    fn start_gets(&mut self, now: Instant) {
+        if std::mem::replace(&mut self.starting, true) {
+            return;
+        }
+        while self.running_gets < self.config.gets {
+            let Some(id) = self.waiting_gets.pop_front() else { break };
+            let Some(get) = self.gets.get_mut(&id) else { continue };
+            get.running = true;
+            get.ends = now + self.config.get_time;
+            self.running_gets += 1;
+            let (key, ends) = (get.key, get.ends);
+            self.timers.set(Timer::Get(id), ends);
+            self.renew_region(now, key);
+            self.drive_get(now, id);
+        }
+        self.starting = false;
+    }
+
+    pub(super) fn drive_get(&mut self, now: Instant, id: RequestId) {
+        while let Some(get) = self.gets.get(&id).filter(|get| get.running && get.flights < get.allow) {
+            let key = get.key;
+            match self.next_holder(now, get) {
+                Next::Ask(node) => self.fetch(now, id, node),
+                Next::Wait(node) => return self.stall(now, node, Task::Get(id)),
+                Next::Seek { anew } => {
+                    if let Some(get) = self.gets.get_mut(&id) {
+                        get.seeking = true;
+                    }
+                    if !self.seek(now, key, Waiter::Get(id), anew) {
+                        return self.get_sought(now, id, &key, true);
+                    }
+                    return;
+                }
+                Next::Pending => return,
+                Next::Nobody => return self.nobody_left(now, id),
+            }
+        }
+    }
+
+    fn next_holder(&self, now: Instant, get: &Get<B>) -> Next {
+        let open = |node: &DestHash| !get.tried.has(node);
+        let live = |node: &DestHash| self.book.get(node).is_some_and(|peer| !peer.is_shunned(now));
+        let hints = get.hints.iter().filter(|node| open(node) && live(node));
+        let (ready, full): (Vec<_>, Vec<_>) =
+            hints.partition(|node| self.book.get(node).is_some_and(Peer::has_room));
+        if let Some(node) = self.best_of(ready.into_iter().copied()) {
+            return Next::Ask(node);
+        }
+        if let Some(node) = full.first() {
+            return Next::Wait(**node);
+        }
+        if get.seeking {
+            return Next::Pending;
+        }
+        if !get.looked && !self.knows_region(now, &get.key) {
+            return if get.best.is_some() { Next::Nobody } else { Next::Seek { anew: false } };
+        }
+        let reach = if get.looked { self.config.replicas * 2 + 2 } else { self.config.replicas + 2 };
+        let near = self.book.closest(&get.key.0, reach, |peer| peer.is_live(now));
+        let near = near.into_iter().filter(|peer| open(&peer.node));
+        // Of those that should have it, in any order; of the others only when those are through.
+        let near: Vec<_> =
+            near.take(self.config.replicas.saturating_sub(get.tried.count(Tried::Missing)).max(1)).collect();
+        let ready = near.iter().filter(|peer| peer.has_room()).map(|peer| peer.node);
+        if let Some(node) = self.best_of(ready) {
+            return Next::Ask(node);
+        }
+        match near.first() {
+            Some(peer) => Next::Wait(peer.node),
+            None if !get.looked && get.best.is_none() => Next::Seek { anew: true },
+            None => Next::Nobody,
+        }
+    }
+
+    /// Of nodes in the order of their distance, the one to ask first: closeness counts, and more so whether it gave
+    /// what it should have, and how much is under way with it.
+    fn best_of(&self, nodes: impl Iterator<Item = DestHash>) -> Option<DestHash> {
+        let cost = |rank: usize, node: &DestHash| {
+            let Some(peer) = self.book.get(node) else { return u32::MAX };
+            let load = f32::from(peer.used) / f32::from(peer.window.max(1));
+            let slow = peer.blocks.mean().map_or(0.0, |time| time.as_secs_f32().min(10.0) / 4.0);
+            let cost = rank as f32 * 0.7
+                + (1.0 - peer.reliability()) * 6.0
+                + load * 2.0
+                + slow
+                + f32::from(peer.fails);
+            (cost * 1000.0) as u32
+        };
+        nodes.enumerate().min_by_key(|(rank, node)| cost(*rank, node)).map(|(_, node)| node)
+    }
+
+    fn fetch(&mut self, now: Instant, id: RequestId, node: DestHash) {
+        let Some(get) = self.gets.get_mut(&id) else { return };
+        get.flights += 1;
+        get.tried.set(node, Tried::Flying);
+        let key = get.key;
+        self.stats.fetches += 1;
+        self.launch(now, node, Cargo::Get(id), |id| Frame::Get { id, key });
+    }
+
+    /// A node said in a lookup whether it has a block.
+    pub(super) fn hint(&mut self, now: Instant, id: RequestId, key: &Key, node: DestHash, have: bool) {
+        let Some(get) = self.gets.get_mut(&id).filter(|get| get.key == *key) else { return };
+        if have && !get.hints.contains(&node) {
+            get.hints.push(node);
+            self.drive_get(now, id);
+        } else if !have && !get.tried.has(&node) {
+            get.tried.set(node, Tried::Missing);
+        }
+    }
+
+    /// The lookup that a get waited for is over.
+    pub(super) fn get_sought(&mut self, now: Instant, id: RequestId, key: &Key, in_vain: bool) {
+        let Some(get) = self.gets.get_mut(&id) else { return };
+        get.seeking = false;
+        get.looked |= in_vain || get.key == *key;
+        self.drive_get(now, id);
+    }
+
+    /// A slow node: one more may be asked. Whether it was.
+    pub(super) fn hedge_get(&mut self, now: Instant, id: RequestId) -> bool {
+        let Some(get) = self.gets.get_mut(&id).filter(|get| get.allow < AT_ONCE) else { return false };
+        get.allow += 1;
+        let before = get.flights;
+        self.drive_get(now, id);
+        self.gets.get(&id).is_some_and(|get| get.flights > before)
+    }
+
+    pub(super) fn get_tried(&mut self, now: Instant, id: RequestId, node: DestHash, tried: Tried) {
+        let Some(get) = self.gets.get_mut(&id) else { return };
+        get.flights = get.flights.saturating_sub(1);
+        get.tried.set(node, tried);
+        if !self.is_agreed(now, id) {
+            self.drive_get(now, id);
+        }
+    }
+
+    pub(super) fn block_arrived(
+        &mut self,
+        now: Instant,
+        id: RequestId,
+        from: DestHash,
+        bytes: &Bytes,
+        took: Duration,
+    ) {
+        // A get that has ended in the meantime says nothing of the key: the block is not looked at.
+        let Some(key) = self.gets.get(&id).map(|get| get.key) else {
+            return self.book.served(now, &from, took);
+        };
+        let Some(block) = B::decode(bytes).ok().filter(|block| block.key() == key) else {
+            self.get_tried(now, id, from, Tried::Bad);
+            return self.accuse(now, from);
+        };
+        self.book.served(now, &from, took);
+        let Some(get) = self.gets.get_mut(&id) else { return };
+        get.flights = get.flights.saturating_sub(1);
+        get.tried.set(from, Tried::Good);
+        let fixed = block.version().is_fixed();
+        match &get.best {
+            Some(best) if best.version() > block.version() => get.tried.set(from, Tried::Stale),
+            Some(best) if best.version() == block.version() => {}
+            before => {
+                if before.is_some() {
+                    let older: Vec<_> = get.tried.those(Tried::Good).filter(|node| *node != from).collect();
+                    for node in older {
+                        get.tried.set(node, Tried::Stale);
+                    }
+                }
+                get.best = Some(block);
+            }
+        }
+        if fixed || !get.newest {
+            return self.got(now, id);
+        }
+        get.allow = get.allow.max(AT_ONCE);
+        if get.tried.count(Tried::Good) == 1 {
+            get.ends = get.ends.min(now + OPINIONS_TIME);
+            self.timers.set(Timer::Get(id), get.ends);
+        }
+        if !self.is_agreed(now, id) {
+            self.drive_get(now, id);
+        }
+    }
+
+    /// Ends a get for which enough nodes have been heard, when the block can have newer versions.
+    fn is_agreed(&mut self, now: Instant, id: RequestId) -> bool {
+        let Some(get) = self.gets.get(&id).filter(|get| get.best.is_some()) else { return false };
+        let heard = get.tried.count(Tried::Good) + get.tried.count(Tried::Stale);
+        let agreed = heard >= OPINIONS;
+        if agreed {
+            self.got(now, id);
+        }
+        agreed
+    }
+
+    fn nobody_left(&mut self, now: Instant, id: RequestId) {
+        let Some(get) = self.gets.get_mut(&id).filter(|get| get.flights == 0) else { return };
+        if get.best.is_some() {
+            return self.got(now, id);
+        }
+        let again = now + PAUSE * (1 + u32::from(get.rounds));
+        if get.rounds < ROUNDS && again < get.ends && !get.is_absent() && get.tried.forgive() {
+            get.rounds += 1;
+            (get.looked, get.allow) = (false, 2);
+            get.hints.clear();
+            self.timers.set(Timer::Get(id), again);
+            return;
+        }
+        self.get_failed(now, id);
+    }
+
+    fn get_failed(&mut self, now: Instant, id: RequestId) {
+        let Some(get) = self.gets.get(&id) else { return };
+        let why = if self.book.len() == 0 {
+            Why::NoPeers
+        } else if get.is_absent() || (get.tried.count(Tried::Missing) > 0 && !get.is_held()) {
+            Why::Absent
+        } else {
+            Why::Unanswered
+        };
+        self.stats.failed += 1;
+        self.end_get(now, id, Some(why));
+    }
+
+    /// The pause is over, or all of the time.
+    pub(super) fn get_due(&mut self, now: Instant, id: RequestId) {
+        let Some(get) = self.gets.get(&id) else { return };
+        if now < get.ends {
+            self.timers.set(Timer::Get(id), get.ends);
+            return self.drive_get(now, id);
+        }
+        if get.best.is_some() { self.got(now, id) } else { self.get_failed(now, id) }
+    }
+
+    /// Gives the block, also to a node that should have had it.
+    fn got(&mut self, now: Instant, id: RequestId) {
+        let Some(get) = self.gets.get_mut(&id) else { return };
+        let Some(block) = get.best.take() else { return };
+        let key = get.key;
+        let should = self.book.closest(&key.0, self.config.replicas, |peer| peer.is_live(now));
+        let lacks = |node: &DestHash| matches!(get.tried.of(node), Some(Tried::Missing | Tried::Stale));
+        let lacking: Vec<_> = should.into_iter().map(|peer| peer.node).filter(lacks).collect();
+        self.stats.got += 1;
+        self.end_get(now, id, None);
+        let most = if block.version().is_fixed() { 1 } else { 2 };
+        let under_way = self.flights.values().filter(|flight| flight.is_back()).count();
+        for node in lacking.into_iter().take(most.min(BACKS.saturating_sub(under_way))) {
+            if self.book.get(&node).is_some_and(Peer::has_room) {
+                self.push(now, node, PutKind::Found, 0, block.encode());
+            }
+        }
+        self.actions.push_back(Action::Got { id, block });
+    }
+
+    /// Forgets a get, says why if it failed, and begins the next one that waits.
+    pub(super) fn end_get(&mut self, now: Instant, id: RequestId, why: Option<Why>) {
+        let Some(get) = self.gets.remove(&id) else { return };
+        self.timers.cancel(Timer::Get(id));
+        if let Some(why) = why {
+            self.fail(id, why);
+        }
+        if get.running {
+            self.running_gets = self.running_gets.saturating_sub(1);
+            self.start_gets(now);
+        }
+    }
+}
+
+impl<B> Get<B> {
+    /// Whether so many said that they do not have it that it is believed.
+    fn is_absent(&self) -> bool {
+        self.looked && self.tried.count(Tried::Missing) >= SEVERAL && !self.is_held()
+    }
+
+    /// Whether somebody seems to have it, and did not give it yet.
+    fn is_held(&self) -> bool {
+        let open = |node| matches!(self.tried.of(node), None | Some(Tried::Busy | Tried::Silent));
+        self.hints.iter().any(open)
+    }
+}
