@@ -428,6 +428,16 @@ impl Congestion {
         rtt.minimum().unwrap_or(0.1) + self.stall
     }
 
+    /// Whether links stall so much that it has to be reckoned with.
+    fn stalls(&self, rtt: &Rtt) -> bool {
+        self.stall > rtt.minimum().unwrap_or(0.1) * 0.1
+    }
+
+    /// Bytes on their way when the path carries what it can and nothing waits in a queue of our own.
+    fn pipe(&self, rtt: &Rtt) -> u64 {
+        ((self.bandwidth.get() * self.usual(rtt)) as u64).max(LEAST_WINDOW)
+    }
+
     /// Learns from a round how long links stall. While the path is filled for the first time, all that is slow is a queue.
     fn note_stalls(&mut self, round: &Round, minimum: f64) {
         let (sum, bytes) = round.ages;
@@ -466,7 +476,7 @@ impl Congestion {
         let total = round.delivered + round.lost;
         let lossy = round.lost > 10 * PACKET && round.lost as f64 > total as f64 * TOLERATED_LOSS;
         if lossy {
-            let floor = self.product(rtt, 0.6);
+            let floor = if self.stalls(rtt) { self.pipe(rtt) } else { self.product(rtt, 0.6) };
             let base = self.ceiling.unwrap_or(u64::MAX).min(round.peak_flight);
             self.ceiling = Some((base / 20 * 17).max(floor));
             self.lowered_at = Some(now);
@@ -524,10 +534,10 @@ impl Congestion {
                     self.lowered_at = Some(now);
                 }
             }
-            Phase::Drain if self.in_flight <= self.product(rtt, 1.0) => {
+            Phase::Drain if self.in_flight <= self.pipe(rtt) => {
                 // Not the part that slows down: the queue has just been emptied.
                 self.full_by_loss = None;
-                let part = 2 + (self.delivered / PACKET % 6) as usize;
+                let part = if self.stalls(rtt) { 0 } else { 2 + (self.delivered / PACKET % 6) as usize };
                 self.phase = Phase::Cruise { part, since: now };
                 self.probed_from = self.bandwidth.get();
             }
@@ -551,7 +561,7 @@ impl Congestion {
                 let probed = (self.bandwidth.get() * usual * 1.25) as u64;
                 elapsed > usual && (self.in_flight >= probed || self.round.lost > 0) || elapsed > 2.0 * usual
             }
-            1 => elapsed > minimum || self.in_flight <= (self.bandwidth.get() * usual) as u64,
+            1 => elapsed > minimum || self.in_flight <= self.pipe(rtt),
             _ => elapsed > minimum,
         };
         if let Some(regain) = self.regain {
@@ -568,7 +578,8 @@ impl Congestion {
             return;
         }
         if done {
-            let next = (part + 1) % CYCLE.len();
+            // Lumps hide what probing finds: there it needs more attempts.
+            let next = (part + 1) % if self.stalls(rtt) { CYCLE.len() / 2 } else { CYCLE.len() };
             if next == 0 {
                 self.probed_from = self.bandwidth.get();
             }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 /// How long a minimum round-trip time is believed without being seen again.
 const MIN_LIFETIME: Duration = Duration::from_secs(20);
 /// How much longer than on the empty path the minimum may become without the path's being emptied to measure it.
-const DRIFT: f64 = 1.25;
+const DRIFT: f64 = 1.5;
 /// The least time between a packet's transmission and its being thought lost.
 const MIN_PROBE: Duration = Duration::from_millis(250);
 const MAX_PROBE: Duration = Duration::from_secs(45);
@@ -114,7 +114,7 @@ impl Rtt {
     pub(crate) fn reordering(&self) -> f64 {
         let smoothed = self.smoothed.unwrap_or(1.0);
         let seen = self.late[0].max(self.late[1]) * 1.25;
-        seen.max(smoothed / 4.0).max(0.01).min(smoothed.max(0.4))
+        seen.max(smoothed / 4.0).max(0.01).min((smoothed * 2.5).max(0.4))
     }
 
     /// How long to wait for any acknowledgement before the path is probed.
