@@ -1,5 +1,6 @@
 //! Links to other routers over NTCP2: accepting, dialling, and the two tasks of each.
 
+mod backlog;
 mod handshake;
 mod reader;
 mod time;

@@ -17,6 +17,9 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 pub trait WriteHalf: AsyncWrite + Send + Unpin {
     /// Makes the coming close a reset (RST), which tells a prober nothing.
     fn abort(&self) {}
+
+    /// Lets the congestion control look for bandwidth anew, where there is such a thing.
+    fn hurry(&self) {}
 }
 
 impl WriteHalf for tokio::io::DuplexStream {}
@@ -27,7 +30,27 @@ impl WriteHalf for tokio::net::tcp::OwnedWriteHalf {
         // Failing to set the option costs the disguise alone: the connection closes either way.
         let _ = SockRef::from(self.as_ref()).set_linger(Some(std::time::Duration::ZERO));
     }
+
+    fn hurry(&self) {
+        #[cfg(target_os = "linux")]
+        {
+            // BBR doubles its rate each round trip only until it has been steady once, and on a lossy path that is soon,
+            // with hardly anything to send. From then on it grows by a quarter every eight round trips. Only another
+            // algorithm's turn makes it begin anew; it keeps its window meanwhile.
+            let socket = SockRef::from(self.as_ref());
+            if socket.tcp_congestion().is_ok_and(|name| name.starts_with(BBR)) {
+                let _ = socket.set_tcp_congestion(b"reno");
+                let _ = socket.set_tcp_congestion(BBR);
+            }
+        }
+    }
 }
+
+#[cfg(target_os = "linux")]
+const BBR: &[u8] = b"bbr";
+/// Bytes that the kernel takes before it can send them. What waits beyond that waits in the outbox, where it is seen.
+#[cfg(target_os = "linux")]
+const UNSENT: u32 = 128 << 10;
 
 /// A connected byte stream, as two halves that share nothing.
 pub struct Connection {
@@ -87,12 +110,15 @@ pub trait Net: Send + Sync + 'static {
 #[derive(Debug, Default)]
 pub struct Tcp;
 
-/// Tunes a router's TCP connection: no Nagle, BBR where the kernel has it.
+/// Tunes a router's TCP connection: no Nagle, BBR where the kernel has it, and no long queue in the kernel.
 fn tune(stream: &TcpStream) {
     let socket = SockRef::from(stream);
     let _ = socket.set_tcp_nodelay(true);
     #[cfg(target_os = "linux")]
-    let _ = socket.set_tcp_congestion(b"bbr");
+    {
+        let _ = socket.set_tcp_congestion(BBR);
+        let _ = socket.set_tcp_notsent_lowat(UNSENT);
+    }
 }
 
 fn connection(stream: TcpStream, peer: SocketAddr) -> Connection {
@@ -124,7 +150,7 @@ impl Net for Tcp {
                 socket.bind(SocketAddr::new(from, 0))?;
             }
             #[cfg(target_os = "linux")]
-            let _ = SockRef::from(&socket).set_tcp_congestion(b"bbr");
+            let _ = SockRef::from(&socket).set_tcp_congestion(BBR);
             Ok(connection(socket.connect(to).await?, to))
         })
     }
@@ -148,7 +174,7 @@ impl Net for Tcp {
         #[cfg(target_os = "linux")]
         {
             let socket = Socket::new(Domain::IPV4, Type::STREAM, Some(Protocol::TCP)).ok()?;
-            let _ = socket.set_tcp_congestion(b"bbr");
+            let _ = socket.set_tcp_congestion(BBR);
             let name = socket.tcp_congestion().ok()?;
             let end = name.iter().position(|b| *b == 0).unwrap_or(name.len());
             Some(String::from_utf8_lossy(&name[..end]).into_owned())

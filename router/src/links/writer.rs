@@ -10,6 +10,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::sync::Notify;
 use tracing::debug;
 
+use super::backlog::Backlog;
 use super::{Link, WRITE_TIMEOUT};
 use crate::clock::Clock;
 use crate::net::WriteHalf;
@@ -29,6 +30,7 @@ pub(super) async fn run(
 ) {
     let mut out = Vec::new();
     let mut queue = VecDeque::new();
+    let mut backlog = Backlog::default();
     while next(&shared, &link, (&outbox, &filled), &mut queue).await {
         if seal(&shared, &mut sender, &mut queue, &mut out).is_err() {
             break;
@@ -45,7 +47,12 @@ pub(super) async fn run(
             out.shrink_to(WRITE);
         }
         shared.counters.bytes_sent.add(sent);
-        lock(&link.activity).sent = shared.clock.now().instant;
+        let now = shared.clock.now().instant;
+        lock(&link.activity).sent = now;
+        if backlog.wrote(now, sent, outbox.bytes()) {
+            debug!("{} bytes wait for {}: its connection looks for more bandwidth", outbox.bytes(), link.peer);
+            write.hurry();
+        }
     }
     let reason = lock(&link.last_words).take();
     let reason = reason.unwrap_or(if shared.stop.is_cancelled() { Reason::Shutdown } else { Reason::Normal });

@@ -25,6 +25,10 @@ const WINDOW_GAIN: f64 = 2.0;
 const CYCLE: [f64; 8] = [1.25, 0.75, 0.97, 0.97, 0.97, 0.97, 0.97, 0.97];
 /// How much more than before is found by probing where there may be much more.
 const PROBED: f64 = 1.15;
+/// Seconds that acknowledgements wait for each other where nothing stalls.
+const LUMP: f64 = 0.02;
+/// How many round trips longer than the least a packet may take on average without its being taken for a queue.
+const MOST_STALLED: f64 = 1.5;
 /// The share of a round that may be lost without a reaction.
 const TOLERATED_LOSS: f64 = 0.05;
 /// Least round trips for which a rate is remembered.
@@ -75,6 +79,8 @@ struct Round {
     least_rtt: f64,
     samples: u32,
     limited: bool,
+    /// Seconds that packets took, times their bytes, and the bytes.
+    ages: (f64, f64),
 }
 
 impl Round {
@@ -87,6 +93,7 @@ impl Round {
             least_rtt: f64::INFINITY,
             samples: 0,
             limited: false,
+            ages: (0.0, 0.0),
         }
     }
 }
@@ -121,11 +128,12 @@ pub(crate) struct Congestion {
     /// Samples of packets sent before this much was delivered are ignored.
     lump: u64,
     settled_rtt: f64,
-    /// The least round-trip time (seconds) of the round before this one.
-    round_rtt: f64,
     undo: Option<(u64, Peak)>,
     /// The least round-trip time (seconds) as last seen.
     minimum: f64,
+    /// How much longer (seconds) than the quickest of its round a packet takes on average: links stall now and then, as
+    /// they repeat what they lost. A queue of our own delays all of a round.
+    stall: f64,
     regain: Option<Regain>,
     /// Startup goes on after a pause: what it sends does not leave faster than it grows.
     resumed: bool,
@@ -161,12 +169,24 @@ impl Congestion {
             lowered_at: None,
             lump: 0,
             settled_rtt: f64::INFINITY,
-            round_rtt: f64::INFINITY,
             undo: None,
             minimum: 0.0,
+            stall: 0.0,
             regain: None,
             resumed: false,
             mean: None,
+        }
+    }
+
+    /// The name of the phase, for statistics.
+    pub(crate) fn phase(&self) -> &'static str {
+        match self.phase {
+            Phase::Startup if self.resumed => "resumed",
+            Phase::Startup => "startup",
+            Phase::Drain => "drain",
+            Phase::Cruise { .. } if self.regain.is_some() => "regain",
+            Phase::Cruise { .. } => "cruise",
+            Phase::Settle { .. } => "settle",
         }
     }
 
@@ -282,6 +302,11 @@ impl Congestion {
         self.delivered += bytes;
         self.round.delivered += bytes;
         self.delivered_at = Some(now);
+        let age = now.saturating_duration_since(sent).as_secs_f64();
+        if age > self.minimum * 0.9 {
+            self.round.ages.0 += age * bytes as f64;
+            self.round.ages.1 += bytes as f64;
+        }
         if flight.delivered < self.lump {
             return;
         }
@@ -398,6 +423,32 @@ impl Congestion {
         self.grow(acked, rtt);
     }
 
+    /// What a packet takes (seconds) that does not wait in a queue of our own.
+    fn usual(&self, rtt: &Rtt) -> f64 {
+        rtt.minimum().unwrap_or(0.1) + self.stall
+    }
+
+    /// Whether links stall so much that it has to be reckoned with.
+    fn stalls(&self, rtt: &Rtt) -> bool {
+        self.stall > rtt.minimum().unwrap_or(0.1) * 0.1
+    }
+
+    /// Bytes on their way when the path carries what it can and nothing waits in a queue of our own.
+    fn pipe(&self, rtt: &Rtt) -> u64 {
+        ((self.bandwidth.get() * self.usual(rtt)) as u64).max(LEAST_WINDOW)
+    }
+
+    /// Learns from a round how long links stall. While the path is filled for the first time, all that is slow is a queue.
+    fn note_stalls(&mut self, round: &Round, minimum: f64) {
+        let (sum, bytes) = round.ages;
+        let filling = matches!(self.phase, Phase::Startup | Phase::Drain) && round.least_rtt > minimum * 1.25 + 0.002;
+        if bytes > 0.0 && round.samples >= 4 && !filling {
+            let late = sum / bytes - round.least_rtt.max(minimum) - LUMP;
+            let late = late.clamp(0.0, minimum * MOST_STALLED);
+            self.stall = f64::midpoint(self.stall, late);
+        }
+    }
+
     /// The mean of this and earlier rates over a part of a round trip. Towards a rate that is known already
     /// the pace bounds what is measured.
     fn average(&mut self, now: Instant, rate: f64) -> f64 {
@@ -421,13 +472,11 @@ impl Congestion {
         let next = Round::new(self.delivered);
         let round = std::mem::replace(&mut self.round, next);
         self.round.peak_flight = self.in_flight;
-        if round.samples > 0 {
-            self.round_rtt = round.least_rtt;
-        }
+        self.note_stalls(&round, rtt.minimum().unwrap_or(0.0));
         let total = round.delivered + round.lost;
         let lossy = round.lost > 10 * PACKET && round.lost as f64 > total as f64 * TOLERATED_LOSS;
         if lossy {
-            let floor = self.product(rtt, 0.6);
+            let floor = if self.stalls(rtt) { self.pipe(rtt) } else { self.product(rtt, 0.6) };
             let base = self.ceiling.unwrap_or(u64::MAX).min(round.peak_flight);
             self.ceiling = Some((base / 20 * 17).max(floor));
             self.lowered_at = Some(now);
@@ -460,7 +509,8 @@ impl Congestion {
         self.full = self.full_rounds >= 3 || slower;
     }
 
-    /// Ends startup when every packet has taken much longer for half a round trip: a queue grows.
+    /// Ends startup when every packet has taken much longer for half a round trip, and longer than links stall: a
+    /// queue grows.
     fn watch_delay(&mut self, now: Instant, rtt: &Rtt, measured: f64) {
         let minimum = rtt.minimum().unwrap_or(0.0);
         if measured <= slow(minimum) {
@@ -469,7 +519,7 @@ impl Congestion {
         }
         let (since, count) = self.slow_since.get_or_insert((now, 0));
         *count += 1;
-        let lasting = now.saturating_duration_since(*since).as_secs_f64() > minimum / 2.0;
+        let lasting = now.saturating_duration_since(*since).as_secs_f64() > minimum / 2.0 + self.stall;
         if self.phase == Phase::Startup && lasting && *count >= 8 {
             self.full = true;
         }
@@ -484,10 +534,10 @@ impl Congestion {
                     self.lowered_at = Some(now);
                 }
             }
-            Phase::Drain if self.in_flight <= self.product(rtt, 1.0) => {
+            Phase::Drain if self.in_flight <= self.pipe(rtt) => {
                 // Not the part that slows down: the queue has just been emptied.
                 self.full_by_loss = None;
-                let part = 2 + (self.delivered / PACKET % 6) as usize;
+                let part = if self.stalls(rtt) { 0 } else { 2 + (self.delivered / PACKET % 6) as usize };
                 self.phase = Phase::Cruise { part, since: now };
                 self.probed_from = self.bandwidth.get();
             }
@@ -505,12 +555,13 @@ impl Congestion {
         }
         let minimum = rtt.minimum().unwrap_or(0.1);
         let elapsed = now.saturating_duration_since(since).as_secs_f64();
+        let usual = self.usual(rtt);
         let done = match part {
             0 => {
-                elapsed > minimum && (self.in_flight >= self.product(rtt, 1.25) || self.round.lost > 0)
-                    || elapsed > 2.0 * minimum
+                let probed = (self.bandwidth.get() * usual * 1.25) as u64;
+                elapsed > usual && (self.in_flight >= probed || self.round.lost > 0) || elapsed > 2.0 * usual
             }
-            1 => elapsed > minimum || self.in_flight <= self.product(rtt, 1.0),
+            1 => elapsed > minimum || self.in_flight <= self.pipe(rtt),
             _ => elapsed > minimum,
         };
         if let Some(regain) = self.regain {
@@ -527,7 +578,8 @@ impl Congestion {
             return;
         }
         if done {
-            let next = (part + 1) % CYCLE.len();
+            // Lumps hide what probing finds: there it needs more attempts.
+            let next = (part + 1) % if self.stalls(rtt) { CYCLE.len() / 2 } else { CYCLE.len() };
             if next == 0 {
                 self.probed_from = self.bandwidth.get();
             }
@@ -586,26 +638,18 @@ impl Congestion {
         }
     }
 
-    /// What is in flight because links stall now and then (they repeat what they lost), in bytes. It is no queue: the
-    /// quickest packets of a round are as quick as ever, the others are late. Without room for it the estimate, which
-    /// the window bounds, would sink from round to round.
-    fn stalled(&self, rtt: &Rtt) -> u64 {
-        let minimum = rtt.minimum().unwrap_or(0.0);
-        let late = rtt.smoothed().unwrap_or(minimum) - self.round_rtt.max(minimum);
-        (self.bandwidth.get() * late.clamp(0.0, minimum)) as u64
-    }
-
     fn grow(&mut self, acked: u64, rtt: &Rtt) {
         let grown = self.window.saturating_add(acked);
         let window = match self.phase {
             Phase::Startup => {
                 // Beyond the initial window, room grows only where it is used.
                 let used = self.in_flight + acked + self.window / 4 >= self.window;
-                let wanted = self.product(rtt, STARTUP_WINDOW_GAIN).max(self.initial * 3);
+                let wanted = self.bandwidth.get() * self.usual(rtt) * STARTUP_WINDOW_GAIN;
+                let wanted = (wanted as u64).max(self.initial * 3);
                 if used { grown.min(wanted).max(self.window) } else { self.window }
             }
             Phase::Drain | Phase::Cruise { .. } => {
-                let target = self.product(rtt, WINDOW_GAIN) + self.stalled(rtt) + 16 * PACKET;
+                let target = self.product(rtt, WINDOW_GAIN) + (self.bandwidth.get() * self.stall) as u64 + 16 * PACKET;
                 grown.min(target.max(self.initial.min(self.window)))
             }
             Phase::Settle { .. } => self.product(rtt, 0.5),

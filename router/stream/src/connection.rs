@@ -361,6 +361,7 @@ impl Connection {
             window: path.congestion.window(),
             in_flight: path.congestion.in_flight(),
             bandwidth: path.congestion.bandwidth(),
+            phase: path.congestion.phase(),
             unacknowledged: self.send.span(),
             peer_window: path.peer_window,
             mtu: self.mtu,

@@ -118,6 +118,8 @@ pub struct Stats {
     pub in_flight: u64,
     /// Estimated bandwidth of the path, in bytes a second.
     pub bandwidth: f64,
+    /// What the congestion control does at the moment: `startup`, `drain`, `cruise`, `regain`, `resumed` or `settle`.
+    pub phase: &'static str,
     /// Unacknowledged packets of this connection.
     pub unacknowledged: u32,
     /// Packets beyond a gap that the peer is known to keep.

@@ -4,6 +4,8 @@ use std::time::{Duration, Instant};
 
 /// How long a minimum round-trip time is believed without being seen again.
 const MIN_LIFETIME: Duration = Duration::from_secs(20);
+/// How much longer than on the empty path the minimum may become without the path's being emptied to measure it.
+const DRIFT: f64 = 1.5;
 /// The least time between a packet's transmission and its being thought lost.
 const MIN_PROBE: Duration = Duration::from_millis(250);
 const MAX_PROBE: Duration = Duration::from_secs(45);
@@ -15,6 +17,9 @@ pub(crate) struct Rtt {
     minimum: f64,
     /// When the minimum was last seen, or nearly.
     minimum_at: Option<Instant>,
+    /// The least since then, and the least that was measured on a path that was known to be empty.
+    since: f64,
+    empty: f64,
     /// The largest lateness in this and in the previous span of time.
     late: [f64; 2],
     late_since: Option<Instant>,
@@ -28,6 +33,8 @@ impl Rtt {
             deviation: 0.0,
             minimum: f64::INFINITY,
             minimum_at: None,
+            since: f64::INFINITY,
+            empty: f64::INFINITY,
             late: [0.0; 2],
             late_since: None,
             last_late: None,
@@ -47,8 +54,17 @@ impl Rtt {
         }
         if rtt <= self.minimum * 1.05 + 0.002 {
             self.minimum_at = Some(now);
+            self.since = f64::INFINITY;
         }
+        self.since = self.since.min(rtt);
         self.minimum = self.minimum.min(rtt);
+        self.empty = self.empty.min(rtt);
+        if self.minimum_is_old(now) && self.since <= self.empty * DRIFT + 0.002 {
+            // Links that stall now and then rarely let a packet through at once; that is no queue to be emptied.
+            self.minimum = self.since;
+            self.minimum_at = Some(now);
+            self.since = f64::INFINITY;
+        }
         self.rotate(now);
     }
 
@@ -71,8 +87,10 @@ impl Rtt {
     pub(crate) fn renew_minimum(&mut self, now: Instant, rtt: f64) {
         if rtt.is_finite() {
             self.minimum = rtt;
+            self.empty = rtt;
         }
         self.minimum_at = Some(now);
+        self.since = f64::INFINITY;
     }
 
     /// Notes that a packet came `seconds` after one that was sent later.
@@ -96,7 +114,7 @@ impl Rtt {
     pub(crate) fn reordering(&self) -> f64 {
         let smoothed = self.smoothed.unwrap_or(1.0);
         let seen = self.late[0].max(self.late[1]) * 1.25;
-        seen.max(smoothed / 4.0).max(0.01).min(smoothed.max(0.4))
+        seen.max(smoothed / 4.0).max(0.01).min((smoothed * 2.5).max(0.4))
     }
 
     /// How long to wait for any acknowledgement before the path is probed.

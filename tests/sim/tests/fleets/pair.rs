@@ -70,3 +70,36 @@ fn a_stream_fills_a_long_path() {
         assert!(rates[2] >= 2e6, "{rates:?}");
     });
 }
+
+async fn several(client: &LocalDestination, site: &Site, streams: usize, bytes: u64) -> f64 {
+    let begun = tokio::time::Instant::now();
+    let all: Vec<_> = (0..streams)
+        .map(|_| {
+            let (client, hash) = (client.clone(), site.hash());
+            tokio::spawn(async move { site::fetch(&client, hash, bytes).await })
+        })
+        .collect();
+    for task in all {
+        let transfer = task.await.unwrap().unwrap();
+        println!("  {transfer:?}, {:.0} B/s", transfer.rate());
+    }
+    (bytes * streams as u64) as f64 / begun.elapsed().as_secs_f64()
+}
+
+#[test]
+fn streams_share_a_long_path_that_loses_one_segment_in_a_hundred() {
+    let path = Path {
+        latency: Duration::from_millis(50),
+        jitter: Duration::from_millis(10),
+        loss: 0.01,
+        bandwidth: Some(12_000_000),
+    };
+    Topology { path, ..far() }.run(6, async |fleet: &mut Fleet| {
+        let (site, client) = pair(fleet).await;
+        let one = several(&client, &site, 1, 20_000_000).await;
+        println!("one stream: {one:.0} B/s");
+        let four = several(&client, &site, 4, 10_000_000).await;
+        println!("four streams: {four:.0} B/s");
+        assert!(one >= 1e6 && four >= 2e6, "{one:.0} {four:.0}");
+    });
+}
