@@ -1,0 +1,91 @@
+//! Whether a link carries less than it is given, and when its connection should look for more bandwidth.
+
+use std::time::{Duration, Instant};
+
+/// More than this many bytes in the outbox after a write is a backlog.
+const BACKLOG: usize = 64 << 10;
+/// A backlog that lasts for so long says that the connection is too slow.
+const LASTING: Duration = Duration::from_millis(250);
+/// The least time between two attempts, doubled after each that was of no use.
+const LEAST: Duration = Duration::from_secs(1);
+const MOST: Duration = Duration::from_secs(300);
+/// An attempt was of use if the link became so much faster.
+const USEFUL: f64 = 1.3;
+
+/// Watches the outbox of one link.
+#[derive(Default)]
+pub(super) struct Backlog {
+    /// Since when there has been one, and what was written since.
+    since: Option<(Instant, u64)>,
+    /// When the latest attempt was made, how fast (bytes a second) the link was before, and how long the next one waits.
+    attempt: Option<(Instant, f64, Duration)>,
+}
+
+impl Backlog {
+    /// So much was written, and so much waits. True when the connection should look for more bandwidth.
+    pub(super) fn wrote(&mut self, now: Instant, written: u64, waiting: usize) -> bool {
+        if waiting < BACKLOG {
+            self.since = None;
+            return false;
+        }
+        let (since, sum) = self.since.get_or_insert((now, 0));
+        *sum += written;
+        let lasted = now.saturating_duration_since(*since);
+        if lasted < LASTING {
+            return false;
+        }
+        let rate = *sum as f64 / lasted.as_secs_f64();
+        let mut wait = LEAST;
+        if let Some((at, before, least)) = self.attempt {
+            let passed = now.saturating_duration_since(at);
+            if passed < least {
+                return false;
+            }
+            if rate < before * USEFUL && passed < least * 2 + LASTING {
+                wait = (least * 2).min(MOST);
+            }
+        }
+        self.attempt = Some((now, rate, wait));
+        self.since = None;
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const STEP: Duration = Duration::from_millis(20);
+
+    /// Attempts within a time on a link that is given more than it carries.
+    fn attempts(mut rate: f64, gain: f64, seconds: u64) -> usize {
+        let (mut backlog, mut now) = (Backlog::default(), Instant::now());
+        let end = now + Duration::from_secs(seconds);
+        let mut count = 0;
+        while now < end {
+            now += STEP;
+            if backlog.wrote(now, (rate * STEP.as_secs_f64()) as u64, 1 << 20) {
+                count += 1;
+                rate *= gain;
+            }
+        }
+        count
+    }
+
+    #[test]
+    fn attempts_that_help_are_repeated_soon_and_others_hardly() {
+        assert!(attempts(1e5, 2.0, 10) >= 5);
+        let useless = attempts(1e5, 1.0, 600);
+        assert!((3..=12).contains(&useless), "{useless}");
+    }
+
+    #[test]
+    fn a_short_backlog_is_none() {
+        let (mut backlog, mut now) = (Backlog::default(), Instant::now());
+        for round in 0..1000 {
+            now += STEP;
+            let waiting = if round % 10 == 0 { 0 } else { 1 << 20 };
+            assert!(!backlog.wrote(now, 1000, waiting));
+        }
+    }
+}
