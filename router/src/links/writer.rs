@@ -50,7 +50,11 @@ pub(super) async fn run(
         let now = shared.clock.now().instant;
         lock(&link.activity).sent = now;
         if backlog.wrote(now, sent, outbox.bytes()) {
-            debug!("{} bytes wait for {}: its connection looks for more bandwidth", outbox.bytes(), link.peer);
+            debug!(
+                "{} bytes wait for {}: its connection looks for more bandwidth",
+                outbox.bytes(),
+                link.peer
+            );
             write.hurry();
         }
     }
