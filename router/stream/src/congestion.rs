@@ -441,7 +441,8 @@ impl Congestion {
     /// Learns from a round how long links stall. While the path is filled for the first time, all that is slow is a queue.
     fn note_stalls(&mut self, round: &Round, minimum: f64) {
         let (sum, bytes) = round.ages;
-        let filling = matches!(self.phase, Phase::Startup | Phase::Drain) && round.least_rtt > minimum * 1.25 + 0.002;
+        let filling =
+            matches!(self.phase, Phase::Startup | Phase::Drain) && round.least_rtt > minimum * 1.25 + 0.002;
         if bytes > 0.0 && round.samples >= 4 && !filling {
             let late = sum / bytes - round.least_rtt.max(minimum) - LUMP;
             let late = late.clamp(0.0, minimum * MOST_STALLED);
@@ -649,7 +650,8 @@ impl Congestion {
                 if used { grown.min(wanted).max(self.window) } else { self.window }
             }
             Phase::Drain | Phase::Cruise { .. } => {
-                let target = self.product(rtt, WINDOW_GAIN) + (self.bandwidth.get() * self.stall) as u64 + 16 * PACKET;
+                let target =
+                    self.product(rtt, WINDOW_GAIN) + (self.bandwidth.get() * self.stall) as u64 + 16 * PACKET;
                 grown.min(target.max(self.initial.min(self.window)))
             }
             Phase::Settle { .. } => self.product(rtt, 0.5),

@@ -9,6 +9,7 @@ mod garlic;
 mod link;
 mod netdb;
 mod samples;
+mod store;
 mod stream;
 mod tunnel;
 mod wire;
@@ -18,6 +19,7 @@ pub use content::{content_block, content_manifest, content_tree, content_uri};
 pub use garlic::{garlic_sessions, one_time_tags, router_garlic};
 pub use link::{ntcp2_frames, ntcp2_handshake};
 pub use netdb::{netdb, reseed};
+pub use store::{store_client, store_node, store_wire};
 pub use stream::stream_host;
 pub use tunnel::{build_answer, build_reply, inbound_tunnel, outbound_endpoint};
 pub use wire::{

@@ -454,39 +454,3 @@ proptest::proptest! {
         }
     }
 }
-
-#[test]
-#[ignore = "writes 8 GB: cargo test --release -p allium-content -- --ignored"]
-fn three_levels_of_blocks_read_at_any_place() {
-    // All the same, so that few blocks are to be held.
-    let (length, chunk) = (8_200_000_000u64, vec![5; 16 * SIZE]);
-    let mut writer =
-        Writer::new(WriteOptions { params: Params::new(16, 16).unwrap(), ..WriteOptions::default() });
-    let mut store = Store::new();
-    let mut left = length;
-    while writer.chk().is_none() {
-        let most = usize::try_from(left).unwrap().min(chunk.len());
-        left -= writer.push(&chunk[..most]).unwrap() as u64;
-        if left == 0 {
-            writer.finish();
-        }
-        while let Some(piece) = writer.poll().unwrap() {
-            let number = store.len();
-            store.entry(piece.block.key()).or_insert((piece.block, piece.role, number));
-        }
-    }
-    let chk = writer.chk().unwrap();
-    let params = Params::new(16, 16).unwrap();
-    assert_eq!(shape::levels(length, root::room(0), params).len(), 3);
-    for lost in [false, true] {
-        if lost {
-            lose(&mut store, |role, number| role == Role::Index && number % 3 == 0);
-        }
-        for start in [0, 4_000_000_000, length - 100_000] {
-            let mut reader = Reader::new(chk.clone(), ReadOptions::default());
-            reader.select(start..start + 100_000);
-            let got = drive(&mut reader, &store, 10, false);
-            assert_eq!((got.error, got.content), (None, vec![5; 100_000]));
-        }
-    }
-}
