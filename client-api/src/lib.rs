@@ -17,6 +17,7 @@ use allium_crypto::Rng;
 use tokio_util::sync::CancellationToken;
 
 pub mod config;
+pub mod content;
 mod copy;
 mod http;
 mod keys;
