@@ -19,6 +19,8 @@ use tokio_util::sync::CancellationToken;
 pub mod config;
 pub mod content;
 mod copy;
+#[allow(dead_code, reason = "not started yet")]
+mod fcp;
 mod http;
 mod keys;
 mod listen;
