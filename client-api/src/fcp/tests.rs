@@ -9,6 +9,7 @@ use super::*;
 use crate::testing::connection;
 use wire::{Message, Parser, Step};
 
+mod blocks;
 mod disk;
 mod hostile;
 mod persistent;
@@ -23,14 +24,11 @@ pub(super) struct Node {
 pub(super) fn node() -> Node {
     let folder = TempDir::new().unwrap();
     let stop = CancellationToken::new();
-    let content = content(Rng::from_seed([1; 32]), stop.clone());
+    let blocks = Arc::new(blocks::Memory::default());
+    let content = Content::start(blocks, None, Rng::from_seed([1; 32]), stop.clone());
     let spool = folder.path().join("fcp");
     let fcp = Arc::new(Fcp::new(content, spool, Rng::from_seed([2; 32]), Tasks::new(stop)));
     Node { fcp, folder }
-}
-
-fn content(rng: Rng, _stop: CancellationToken) -> Content {
-    Content::stub(rng)
 }
 
 /// A client's end of a connection.

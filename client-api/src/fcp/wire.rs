@@ -193,7 +193,7 @@ impl Parser {
         let mut line = input.split_to(self.seen + end + 1);
         self.seen = 0;
         line.truncate(line.len() - 1);
-        if line.last() == Some(&b'\r') {
+        while line.last() == Some(&b'\r') {
             line.truncate(line.len() - 1);
         }
         if line.len() > MAX_LINE {

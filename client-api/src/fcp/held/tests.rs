@@ -29,7 +29,7 @@ async fn what_is_held_is_read_again_as_often_as_wanted() {
     let folder = TempDir::new().unwrap();
     let shelf = shelf(&folder);
     for length in [0, 1, CHUNK - 1, CHUNK, CHUNK + 1, 5 * CHUNK] {
-        let data: Vec<u8> = (0..length).map(|at| (at * at >> 5) as u8).collect();
+        let data: Vec<u8> = (0..length).map(|at| ((at * at) >> 5) as u8).collect();
         for claimed in [length as u64, SMALL + 1] {
             let held = Arc::new(hold(&shelf, &data, 1000, claimed).await);
             assert_eq!(held.length(), length as u64);
@@ -43,7 +43,7 @@ async fn what_is_held_is_read_again_as_often_as_wanted() {
 async fn a_file_is_nobody_elses_to_read() {
     let folder = TempDir::new().unwrap();
     let shelf = shelf(&folder);
-    let held = hold(&shelf, &[b'x'; 300_000], 70_000, SMALL + 1).await;
+    let held = hold(&shelf, &vec![b'x'; 300_000], 70_000, SMALL + 1).await;
     let [path] = &files(&shelf)[..] else { panic!("one file") };
     let bytes = std::fs::read(path).unwrap();
     assert_eq!(bytes.len(), 300_000);

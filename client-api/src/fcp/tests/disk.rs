@@ -22,7 +22,8 @@ async fn test(client: &mut Client, folder: &Path, want: &str, honest: bool) -> M
         std::fs::remove_file(path).unwrap();
     }
     let left = std::fs::read_dir(folder).unwrap();
-    let left = left.filter(|entry| entry.as_ref().unwrap().file_name().to_string_lossy().starts_with(".allium"));
+    let left =
+        left.filter(|entry| entry.as_ref().unwrap().file_name().to_string_lossy().starts_with(".allium"));
     assert_eq!(left.count(), 0, "the test leaves nothing");
     complete
 }
@@ -120,7 +121,9 @@ async fn links_lead_nowhere() {
     client.say(&format!("ClientPut Identifier=1 URI=CHK@ UploadFrom=disk Filename={}", link.display())).await;
     assert_eq!(client.error().await, 25);
     let around = mine.join("../other/secret");
-    client.say(&format!("ClientPut Identifier=1 URI=CHK@ UploadFrom=disk Filename={}", around.display())).await;
+    client
+        .say(&format!("ClientPut Identifier=1 URI=CHK@ UploadFrom=disk Filename={}", around.display()))
+        .await;
     assert_eq!(client.error().await, 25);
     client.say("TestDDARequest Directory=relative WantReadDirectory=true").await;
     assert_eq!(client.error().await, 8);

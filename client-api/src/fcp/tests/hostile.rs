@@ -18,7 +18,7 @@ async fn nothing_comes_before_hello() {
     // A page in a browser can make it send this: it must not get any further.
     let posted = b"POST / HTTP/1.1\r\nHost: 127.0.0.1:9481\r\n\r\nClientHello\nName=x\nEndMessage\n";
     assert_eq!(first(posted).await, 1);
-    assert_eq!(first(&[b'a'; 100_000]).await, 1);
+    assert_eq!(first(&vec![b'a'; 100_000]).await, 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -38,7 +38,7 @@ async fn silence_does_not_hold_a_connection() {
 async fn data_of_refused_messages_is_passed_over() {
     let node = node();
     let mut client = node.client("one").await;
-    client.say_with("ClientPut Identifier=1 URI=nothing", &[b'\n'; 100_000]).await;
+    client.say_with("ClientPut Identifier=1 URI=nothing", &vec![b'\n'; 100_000]).await;
     assert_eq!(client.error().await, 4);
     client.say_with("MakeCoffee Identifier=1", b"ClientHello\n").await;
     assert_eq!(client.error().await, 7);
@@ -73,7 +73,9 @@ async fn paths_that_lead_out_of_a_folder_are_refused() {
     let mut client = node.client("one").await;
     for name in ["../a", "a/../b", "", "/", "a\\b", "a//b"] {
         let folder = message(&format!("ClientPutComplexDir Identifier=1 URI=CHK@ Files.0.Name={name}"));
-        client.send(&folder.with("Files.0.UploadFrom", "redirect").with("Files.0.TargetURI", "KSK@a"), None).await;
+        client
+            .send(&folder.with("Files.0.UploadFrom", "redirect").with("Files.0.TargetURI", "KSK@a"), None)
+            .await;
         assert_eq!(client.error().await, 8, "{name}");
     }
     client.say("ClientPutComplexDir Identifier=1 URI=CHK@").await;

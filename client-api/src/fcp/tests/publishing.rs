@@ -1,6 +1,7 @@
 use super::*;
 
-const FREENET: &str = "CHK@FR~anQPhpw7lZjxl96o1b875tem~5xExPTiSa6K3Wus,yuGOWhpqFY5N9i~N4BjM0Oh6Bk~Kkb7sE4l8GAsdBEs,AAMC--8";
+const FREENET: &str =
+    "CHK@FR~anQPhpw7lZjxl96o1b875tem~5xExPTiSa6K3Wus,yuGOWhpqFY5N9i~N4BjM0Oh6Bk~Kkb7sE4l8GAsdBEs,AAMC--8";
 
 #[tokio::test]
 async fn a_file_under_its_own_key() {
@@ -45,7 +46,10 @@ async fn only_the_key() {
     assert_eq!(client.hear("PutSuccessful").await.get("URI"), Some(uri.as_str()));
     client.say(&format!("ClientGet Identifier=1 URI={uri}")).await;
     let failed = client.hear("GetFailed").await;
-    assert_eq!((failed.get("Code"), failed.get("ShortCodeDescription")), (Some("13"), Some("Data not found")));
+    assert_eq!(
+        (failed.get("Code"), failed.get("ShortCodeDescription")),
+        (Some("13"), Some("Data not found"))
+    );
     // This is how pyFreenet finds the public key of a private one.
     let (private, public) = client.keys().await;
     client.say_with(&format!("ClientPut Identifier=1 URI={private}foo GetCHKOnly=true"), b"bar").await;
