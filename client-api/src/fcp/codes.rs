@@ -22,9 +22,7 @@ pub(super) enum Code {
     AccessDenied = 24,
     DiskDenied = 25,
     NoPlugin = 32,
-    TooManyFiles = 34,
     MimeType = 35,
-    ReturnType = 36,
 }
 
 impl Code {
@@ -46,9 +44,7 @@ impl Code {
             Self::AccessDenied => "Access denied",
             Self::DiskDenied => "Direct disk access denied: use TestDDA or FileHash",
             Self::NoPlugin => "No such plugin",
-            Self::TooManyFiles => "Too many files in an insert",
             Self::MimeType => "Bad MIME type",
-            Self::ReturnType => "Not supported for that return type",
         }
     }
 }

@@ -39,7 +39,7 @@ pub(super) struct Shelf {
 
 /// Data that is whole. Its file goes when it is dropped.
 pub(super) enum Held {
-    Memory(Bytes, OwnedSemaphorePermit),
+    Memory { bytes: Bytes, _room: OwnedSemaphorePermit },
     File(Spool),
 }
 
@@ -152,7 +152,7 @@ impl Filling {
 
     pub(super) async fn finish(self) -> io::Result<Held> {
         match self {
-            Self::Memory(held, room) => Ok(Held::Memory(held.freeze(), room)),
+            Self::Memory(held, room) => Ok(Held::Memory { bytes: held.freeze(), _room: room }),
             Self::File(mut file, spool, mut chunk, number) => {
                 cipher(&spool.key, number, &mut chunk);
                 file.write_all(&chunk).await?;
@@ -166,7 +166,7 @@ impl Filling {
 impl Held {
     pub(super) fn length(&self) -> u64 {
         match self {
-            Self::Memory(bytes, _) => bytes.len() as u64,
+            Self::Memory { bytes, .. } => bytes.len() as u64,
             Self::File(spool) => spool.length,
         }
     }
@@ -212,7 +212,7 @@ impl Reader {
         loop {
             match (&*self.held, &mut self.at) {
                 (_, At::End) => return Poll::Ready(Ok(())),
-                (Held::Memory(bytes, _), _) => {
+                (Held::Memory { bytes, .. }, _) => {
                     self.ready = bytes.clone();
                     self.at = At::End;
                 }

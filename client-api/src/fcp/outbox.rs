@@ -87,11 +87,6 @@ impl Outbox {
             fewer.await;
         }
     }
-
-    /// Waits until nothing can be sent any more.
-    pub(super) async fn closed(&self) {
-        self.queue.closed().await;
-    }
 }
 
 impl Carrier {

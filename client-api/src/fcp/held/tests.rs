@@ -79,7 +79,7 @@ async fn memory_and_files_are_bounded() {
         assert!(held.len() <= MEMORY + FILES);
     };
     assert!(refused.to_string().contains("too many"));
-    let in_memory = held.iter().filter(|held| matches!(held, Held::Memory(..))).count();
+    let in_memory = held.iter().filter(|held| matches!(held, Held::Memory { .. })).count();
     assert!(in_memory > 0 && in_memory as u64 * SMALL <= MEMORY as u64 * 1024);
     held.pop();
     assert!(shelf.fill(SMALL).await.is_ok(), "there is room again");
