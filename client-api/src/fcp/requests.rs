@@ -256,22 +256,25 @@ impl Requests {
     /// Ends a request: says the last messages of it, and sends its data. A connection's request is forgotten with that,
     /// and its identifier is free again.
     pub(super) fn end(&self, request: &Request, last: Vec<Message>, data: Option<(Message, Held)>) {
+        let data = data.map(|(message, held)| (request.mark(message), Arc::new(held)));
+        if request.persistent() {
+            // Before anybody hears that there is something to be asked for.
+            request.told().data = data;
+            for message in last {
+                self.tell(request, message, News::Event);
+            }
+            return;
+        }
         let mut inner = self.inner();
         let audience = inner.audience(&request.owner);
-        if !request.persistent() {
-            inner.take(&request.owner, &request.id);
-        }
+        inner.take(&request.owner, &request.id);
         drop(inner);
-        for message in last {
-            self.tell(request, message, News::Event);
-        }
-        let Some((message, held)) = data else { return };
-        let (message, held) = (request.mark(message), Arc::new(held));
-        if request.persistent() {
-            request.told().data = Some((message, held));
-        } else {
-            for outbox in audience {
-                outbox.send_with(&message, Arc::clone(&held));
+        for outbox in audience {
+            for message in &last {
+                outbox.send(&request.mark(message.clone()));
+            }
+            if let Some((message, held)) = &data {
+                outbox.send_with(message, Arc::clone(held));
             }
         }
     }
