@@ -21,6 +21,8 @@ pub mod content;
 mod copy;
 #[cfg_attr(not(test), expect(dead_code, reason = "started together with the store"))]
 mod gateway;
+#[allow(dead_code, reason = "not started yet")]
+mod fcp;
 mod http;
 mod keys;
 mod listen;

@@ -9,6 +9,10 @@ use serde::Deserialize;
 #[path = "../../../client-api/src/socks/wire.rs"]
 mod negotiation;
 
+#[allow(dead_code, reason = "the server's own module, whole")]
+#[path = "../../../client-api/src/fcp/wire.rs"]
+mod messages;
+
 /// The sections of the configuration.
 #[derive(Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -54,4 +58,43 @@ pub fn socks(data: &[u8]) {
         }
         assert!(input.len() <= negotiation::LONGEST + piece.len(), "it asks for more without end");
     }
+}
+
+/// FCP clients, whose bytes come in any pieces.
+pub fn fcp(data: &[u8]) {
+    let Some(([size, length], data)) = data.split_first_chunk() else { return };
+    let sample = b"ClientHello\nName=a\nExpectedVersion=2.0\nEndMessage\nClientPut\nIdentifier=1\nURI=CHK@\n\
+        UploadFrom=direct\nDataLength=5\nData\nhelloVoid\nEnd\n";
+    let data = crate::samples::edited(sample, data);
+    let mut parser = messages::Parser::default();
+    let mut input = BytesMut::new();
+    for piece in data.chunks(usize::from(*size).max(1)) {
+        input.extend_from_slice(piece);
+        loop {
+            match parser.step(&mut input) {
+                Ok(messages::Step::More) => break,
+                Ok(messages::Step::Message(message, behind)) => {
+                    written_is_read(&message);
+                    if behind {
+                        parser.expect(u64::from(*length));
+                    }
+                }
+                Ok(messages::Step::Data(data)) => assert!(!data.is_empty()),
+                Ok(messages::Step::DataEnd) => {}
+                Err(fault) => {
+                    assert!(!fault.to_string().is_empty());
+                    return;
+                }
+            }
+        }
+        assert!(input.len() <= messages::MAX_LINE + piece.len(), "it asks for more without end");
+        assert!(parser.within(&input) || input.is_empty());
+    }
+}
+
+fn written_is_read(message: &messages::Message) {
+    let mut written = BytesMut::new();
+    message.encode(None, &mut written);
+    let read = messages::Parser::default().step(&mut written);
+    assert_eq!(read, Ok(messages::Step::Message(message.clone(), false)));
 }

@@ -14,7 +14,7 @@ mod stream;
 mod tunnel;
 mod wire;
 
-pub use client::{config, socks};
+pub use client::{config, fcp, socks};
 pub use content::{content_block, content_manifest, content_tree, content_uri};
 pub use garlic::{garlic_sessions, one_time_tags, router_garlic};
 pub use link::{ntcp2_frames, ntcp2_handshake};
