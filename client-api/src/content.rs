@@ -18,6 +18,7 @@ use serde::Serialize;
 use tokio::io::AsyncRead;
 use tokio::sync::watch;
 
+pub mod api;
 pub mod blocks;
 mod service;
 
