@@ -1,4 +1,6 @@
-//! `allium devnet`: a private network in one process, with a sample hidden site.
+//! `allium devnet`: a private network in one process, with a sample hidden site and a sample folder under a key.
+
+mod sample;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -7,6 +9,7 @@ use std::time::Duration;
 
 use allium_client_api::config::{HttpProxy, Socks};
 use allium_client_api::{ClientApi, ClientConfig, Machine};
+use allium_content::uri::Uri;
 use allium_router::net::Tcp;
 use allium_router::{Clock, Config, Router, Start, Store};
 use anyhow::{Context, bail};
@@ -19,7 +22,8 @@ const NETWORK: u8 = 99;
 /// What is known to be free is taken where it can be.
 const HTTP: u16 = 4444;
 const SOCKS: u16 = 4447;
-const PAGE: &str = include_str!("devnet.html");
+const GATEWAY: u16 = 8888;
+const PAGE: &str = include_str!("devnet/page.html");
 /// How long the first page may take.
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -55,7 +59,7 @@ async fn network(routers: usize, dir: &Path) -> anyhow::Result<()> {
     println!("starting {routers} routers in {}", dir.display());
     let stop = CancellationToken::new();
     let site = sample_site(stop.clone()).await?;
-    let (http, socks) = (free_port(HTTP).await?, free_port(SOCKS).await?);
+    let (http, socks, gateway) = (free_port(HTTP).await?, free_port(SOCKS).await?, free_port(GATEWAY).await?);
     let mut running = Vec::new();
     for index in 0..routers {
         running.push(start(index, dir).await?);
@@ -65,29 +69,17 @@ async fn network(routers: usize, dir: &Path) -> anyhow::Result<()> {
         let others = infos.iter().filter(|info| info.hash() != router.hash()).cloned().collect();
         router.learn(others).await;
     }
-    // The first router has the proxies, the last one the site.
     let at = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-    let (Some((first, first_store)), Some((last, last_store))) = (running.first(), running.last()) else {
+    let proxies = Ports { http: at(http), socks: at(socks), gateway: at(gateway) };
+    let apis = start_apis(&running, site, &proxies, &stop).await?;
+    let (Some((_, first_store)), Some((_, last_store))) = (running.first(), running.last()) else {
         bail!("a network needs routers");
     };
-    let mut proxies = quiet();
-    proxies.http_proxy = HttpProxy { enabled: true, listen: at(http), ..HttpProxy::default() };
-    proxies.socks = Socks { enabled: true, listen: at(socks) };
-    let mut services = quiet();
-    services.services.push(
-        toml::from_str(&format!("name = \"sample\"\ntarget = \"{site}\"\nkeys = \"sample.dat\""))
-            .context("the sample service")?,
-    );
-    let mut rng = crate::run::system_rng()?;
-    let mut apis = Vec::new();
-    for (router, store, config) in [(first, first_store, &proxies), (last, last_store, &services)] {
-        let machine = Machine { net: Arc::new(Tcp), store: Some(store.clone()), rng: rng.fork() };
-        apis.push(ClientApi::start(router, config, machine, stop.clone()).await?);
-    }
-    let address = sample_address(last_store)?;
+    let address = address(last_store, "sample.dat")?;
     println!("hidden site   http://{address}/");
     println!("http proxy    127.0.0.1:{http}");
     println!("socks proxy   127.0.0.1:{socks}");
+    println!("gateway       http://127.0.0.1:{gateway}/");
     println!("waiting for the first page through the tunnels ...");
     tokio::select! {
         biased;
@@ -96,6 +88,17 @@ async fn network(routers: usize, dir: &Path) -> anyhow::Result<()> {
     }
     println!("it works; paste this:");
     println!("curl -x http://127.0.0.1:{http} http://{address}/");
+    let _ = std::io::Write::flush(&mut std::io::stdout());
+    tokio::select! {
+        biased;
+        told = crate::run::told_to_stop() => return told,
+        sample = sample(&apis) => {
+            let uri = sample?;
+            println!("and a folder under a key, from the store of these routers:");
+            println!("{} --data-dir {} get {uri}", program(), first_store.dir().display());
+            println!("http://127.0.0.1:{gateway}/{}", uri.bare());
+        }
+    }
     let _ = std::io::Write::flush(&mut std::io::stdout());
     crate::run::told_to_stop().await?;
     println!("stopping");
@@ -107,6 +110,64 @@ async fn network(routers: usize, dir: &Path) -> anyhow::Result<()> {
         api.stopped().await;
     }
     Ok(())
+}
+
+/// Where the first router's proxies listen.
+struct Ports {
+    http: SocketAddr,
+    socks: SocketAddr,
+    gateway: SocketAddr,
+}
+
+/// Starts what each router offers: all have a store, the first one the proxies too, the last one the site.
+async fn start_apis(
+    running: &[(Router, Store)],
+    site: SocketAddr,
+    ports: &Ports,
+    stop: &CancellationToken,
+) -> anyhow::Result<Vec<ClientApi>> {
+    let mut rng = crate::run::system_rng()?;
+    let mut configs = Vec::new();
+    for (index, (_, store)) in running.iter().enumerate() {
+        let mut config = quiet();
+        config.content = Some(sample::section(Vec::new()));
+        if index == 0 {
+            config.http_proxy = HttpProxy { enabled: true, listen: ports.http, ..HttpProxy::default() };
+            config.socks = Socks { enabled: true, listen: ports.socks };
+        }
+        if index + 1 == running.len() {
+            let service = format!("name = \"sample\"\ntarget = \"{site}\"\nkeys = \"sample.dat\"");
+            config.services.push(toml::from_str(&service).context("the sample service")?);
+        }
+        allium_client_api::make_keys(&config, store, &mut rng)?;
+        configs.push(config);
+    }
+    let nodes = running.iter().take(3).map(|(_, store)| sample::node(store));
+    let nodes = nodes.collect::<anyhow::Result<Vec<_>>>()?;
+    let mut apis = Vec::new();
+    for (index, ((router, store), mut config)) in running.iter().zip(configs).enumerate() {
+        let mut section = sample::section(nodes.clone());
+        section.gateway = (index == 0).then_some(ports.gateway);
+        config.content = Some(section);
+        let machine = Machine { net: Arc::new(Tcp), store: Some(store.clone()), rng: rng.fork() };
+        apis.push(ClientApi::start(router, &config, machine, stop.clone()).await?);
+    }
+    Ok(apis)
+}
+
+/// Publishes the sample folder from the last router, and reads it at the first.
+async fn sample(apis: &[ClientApi]) -> anyhow::Result<Uri> {
+    let contents: Vec<_> = apis.iter().filter_map(ClientApi::content).collect();
+    let (Some(reader), Some(publisher)) = (contents.first(), contents.last()) else {
+        bail!("the routers have no store");
+    };
+    sample::publish(publisher, reader).await
+}
+
+/// This program, as it can be called again.
+fn program() -> String {
+    let path = std::env::current_exe().ok();
+    path.map_or_else(|| "allium".to_owned(), |path| path.display().to_string())
 }
 
 /// A configuration without proxies and services.
@@ -132,9 +193,10 @@ async fn start(index: usize, dir: &Path) -> anyhow::Result<(Router, Store)> {
     Ok((Router::start(start).await?, store))
 }
 
-fn sample_address(store: &Store) -> anyhow::Result<String> {
-    let file = store.read("sample.dat", 64 << 10)?.context("the sample's keys are not there")?;
-    Ok(allium_wire::DestinationKeys::decode(&file)?.destination().dest_hash().b32())
+/// The address of the destination whose keys are in this file.
+fn address(store: &Store, file: &str) -> anyhow::Result<String> {
+    let keys = store.read(file, 64 << 10)?.with_context(|| format!("{file} is not there"))?;
+    Ok(allium_wire::DestinationKeys::decode(&keys)?.destination().dest_hash().b32())
 }
 
 /// A web server with one page; gives its address.

@@ -42,7 +42,7 @@ async fn the_line_it_prints_gives_the_page() {
     let page = curl(proxy, url).await;
     assert!(page.starts_with("HTTP/1.1 200"), "{page}");
     let (_, body) = page.split_once("\r\n\r\n").unwrap();
-    assert_eq!(body, include_str!("../../src/devnet.html"));
+    assert_eq!(body, include_str!("../../src/devnet/page.html"));
     let unknown = curl(proxy, &format!("http://{}.b32.i2p/", "a".repeat(52))).await;
     assert!(unknown.starts_with("HTTP/1.1 5"), "{unknown}");
 
