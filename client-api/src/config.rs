@@ -44,9 +44,6 @@ impl ClientConfig {
         if self.console.as_ref().is_some_and(|section| section.enabled) {
             missing.push("[console]");
         }
-        if self.content.as_ref().is_some_and(|section| section.enabled) {
-            missing.push("[content]");
-        }
         missing
     }
 }
@@ -161,22 +158,56 @@ impl Default for Console {
     }
 }
 
-/// `[content]`: the content store. Read and checked, not there yet.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+/// `[content]`: the content store.
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Content {
     /// Take part in the store.
     pub enabled: bool,
     /// The most it may keep, such as "2 GiB".
-    pub quota: Option<ByteSize>,
+    pub quota: ByteSize,
     /// Nodes of the store to know from the start.
     pub bootstrap: Vec<Destination>,
     /// Where browsers reach the store.
-    #[serde(deserialize_with = "values::some_address", skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "values::address_or_off", skip_serializing_if = "Option::is_none")]
     pub gateway: Option<SocketAddr>,
     /// Where programs that speak FCP reach the store.
-    #[serde(deserialize_with = "values::some_address", skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "values::address_or_off", skip_serializing_if = "Option::is_none")]
     pub fcp: Option<SocketAddr>,
+    /// Hops of its destinations' tunnels that lead here, 0 to 7.
+    pub inbound_length: Length,
+    /// Hops of its destinations' tunnels that lead away, 0 to 7.
+    pub outbound_length: Length,
+    /// Tunnels that lead to each of its destinations, 1 to 16.
+    pub inbound_quantity: Quantity,
+    /// Tunnels that lead away from each of its destinations, 1 to 16.
+    pub outbound_quantity: Quantity,
+}
+
+impl Default for Content {
+    fn default() -> Self {
+        Self {
+            enabled: false,
+            quota: ByteSize(5 << 30),
+            bootstrap: Vec::new(),
+            gateway: Some(SocketAddr::from(([127, 0, 0, 1], 8888))),
+            fcp: None,
+            inbound_length: hops(),
+            outbound_length: hops(),
+            inbound_quantity: Quantity(4),
+            outbound_quantity: Quantity(4),
+        }
+    }
+}
+
+impl Content {
+    /// The inbound and the outbound pool of each of its destinations.
+    pub(crate) fn pools(&self) -> (PoolConfig, PoolConfig) {
+        (
+            PoolConfig { length: self.inbound_length, quantity: self.inbound_quantity },
+            PoolConfig { length: self.outbound_length, quantity: self.outbound_quantity },
+        )
+    }
 }
 
 /// `[[service]]`: a program of this machine, offered on the network as a destination.

@@ -21,6 +21,7 @@ use tokio::sync::watch;
 pub mod api;
 pub mod blocks;
 mod service;
+pub(crate) mod store;
 
 pub use blocks::{Blocks, Placed, StoreStatus};
 pub use service::{Content, Healed, Reading};

@@ -12,6 +12,9 @@ use crate::router::Store;
 /// The longest key file: a destination, its keys and an offline block, in base64.
 const LONGEST: u64 = 64 * 1024;
 
+/// The file of the content store's keys.
+pub(crate) const CONTENT: &str = "content.dat";
+
 /// Reads the keys at `path` (relative to the data folder), or makes them and keeps them there.
 ///
 /// # Errors
@@ -39,7 +42,8 @@ pub(crate) fn load_or_create(
 pub fn make_keys(config: &ClientConfig, store: &Store, rng: &mut Rng) -> Result<(), StartError> {
     let services = config.services.iter().filter_map(|service| service.keys.as_deref());
     let tunnels = config.tunnels.iter().filter_map(|tunnel| tunnel.keys.as_deref());
-    for path in services.chain(tunnels) {
+    let content = config.content.as_ref().filter(|content| content.enabled).map(|_| Path::new(CONTENT));
+    for path in services.chain(tunnels).chain(content) {
         load_or_create(store, path, rng)?;
     }
     Ok(())

@@ -78,6 +78,14 @@ pub enum StartError {
         /// What is wrong with it.
         source: allium_wire::Error,
     },
+    /// The content store's files can't be used.
+    #[error("the content store in {path}: {why}")]
+    Content {
+        /// Its folder.
+        path: PathBuf,
+        /// What is wrong, and what to do.
+        why: String,
+    },
     /// The router could not make a destination.
     #[error("no destination for {what}: {source}")]
     Destination {
@@ -91,6 +99,7 @@ pub enum StartError {
 /// The running proxies, services and tunnels.
 pub struct ClientApi {
     tasks: Tasks,
+    content: Option<content::Content>,
 }
 
 impl ClientApi {
@@ -112,7 +121,12 @@ impl ClientApi {
         if started.is_err() {
             tasks.stop().cancel();
         }
-        started.map(|()| Self { tasks })
+        started.map(|content| Self { tasks, content })
+    }
+
+    /// The content service, where the configuration asks for it.
+    pub fn content(&self) -> Option<content::Content> {
+        self.content.clone()
     }
 
     /// Waits until it was told to stop and every connection has ended.

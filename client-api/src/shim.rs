@@ -9,7 +9,9 @@ use std::task::{Context, Poll, ready};
 
 #[cfg(test)]
 pub(crate) use allium_router::BoxFuture;
-pub(crate) use allium_router::{Connection, Length, Listener, Net, Quantity, Store, StoreError};
+pub(crate) use allium_router::{
+    Clock, Connection, Datagram, DatagramError, DatagramKind, Length, Listener, Net, Ports, Quantity, Store, StoreError,
+};
 use allium_wire::{DestHash, Destination, DestinationKeys};
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
 use tokio::sync::mpsc;
@@ -85,6 +87,7 @@ const PIPE: usize = 256 * 1024;
 
 #[derive(Default)]
 struct Registry {
+    mail: BTreeMap<DestHash, mpsc::Sender<Datagram>>,
     listening: BTreeMap<DestHash, mpsc::Sender<Stream>>,
     failing: BTreeMap<DestHash, ConnectError>,
     made: Vec<(String, DestHash, bool)>,
@@ -179,9 +182,51 @@ impl LocalDestination {
         self.incoming.lock().await.recv().await
     }
 
+    /// Receives datagrams, all kinds as one.
+    #[allow(clippy::unnecessary_wraps, reason = "the router's can fail")]
+    pub fn datagrams(&self, _: Option<DatagramKind>, _: Option<u16>) -> Result<Datagrams, DatagramError> {
+        let (sender, arrivals) = mpsc::channel(1024);
+        self.router.registry().mail.insert(self.hash, sender);
+        Ok(Datagrams { destination: self.clone(), arrivals: tokio::sync::Mutex::new(arrivals) })
+    }
+
     /// Waits until it can be reached.
     #[allow(clippy::unused_async, reason = "the router's is async")]
     pub async fn ready(&self) {}
+}
+
+/// Sends and receives datagrams.
+pub struct Datagrams {
+    destination: LocalDestination,
+    arrivals: tokio::sync::Mutex<mpsc::Receiver<Datagram>>,
+}
+
+impl Datagrams {
+    /// Sends one, or loses it.
+    pub fn try_send(
+        &self,
+        to: &Target,
+        kind: DatagramKind,
+        ports: Ports,
+        payload: &[u8],
+    ) -> Result<(), DatagramError> {
+        let Target::Hash(to) = to else { return Ok(()) };
+        let datagram = Datagram {
+            kind,
+            from: Some(allium_router::Target::Hash(self.destination.hash)),
+            proven: true,
+            ports,
+            options: allium_wire::Mapping::new(),
+            payload: bytes::Bytes::copy_from_slice(payload),
+        };
+        let there = self.destination.router.registry().mail.get(to).cloned();
+        there.map_or(Ok(()), |there| there.try_send(datagram).map_err(|_| DatagramError::Full))
+    }
+
+    /// The next one.
+    pub async fn recv(&self) -> Option<Datagram> {
+        self.arrivals.lock().await.recv().await
+    }
 }
 
 /// One end of a stream between two destinations.

@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use allium_wire::DestinationKeys;
 
-use crate::config::{Client, ClientConfig, Service as ServiceConfig, Tunnel as TunnelConfig};
+use crate::config::{Client, ClientConfig, Content as ContentConfig, Service as ServiceConfig, Tunnel as TunnelConfig};
+use crate::content::{Content, store};
 use crate::http::HttpProxy;
 use crate::listen::{Tasks, serve_each};
 use crate::names::Names;
@@ -34,7 +35,7 @@ impl<'a> Start<'a> {
     }
 
     /// Starts everything that `config` asks for.
-    pub(crate) async fn everything(mut self, config: &ClientConfig) -> Result<(), StartError> {
+    pub(crate) async fn everything(mut self, config: &ClientConfig) -> Result<Option<Content>, StartError> {
         if config.http_proxy.enabled {
             let destination = self.shared(&config.client)?;
             let rng = self.machine.rng.fork();
@@ -59,7 +60,33 @@ impl<'a> Start<'a> {
         for service in &config.services {
             self.service(service)?;
         }
-        Ok(())
+        match config.content.as_ref().filter(|content| content.enabled) {
+            Some(content) => self.content(content).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// Starts the content store, and what leads to it.
+    async fn content(&mut self, config: &ContentConfig) -> Result<Content, StartError> {
+        let keys = self.keys(Some(Path::new(keys::CONTENT)))?;
+        let pools = config.pools();
+        let setup = store::Setup {
+            node: self.destination("store", keys, pools, true)?,
+            router: self.router.clone(),
+            pools,
+            quota: config.quota.0,
+            bootstrap: config.bootstrap.clone(),
+            names: Arc::clone(&self.names),
+            store: self.machine.store.clone(),
+            rng: self.machine.rng.fork(),
+            tasks: self.tasks.clone(),
+        };
+        let shell = store::Shell::start(setup).await?;
+        let pins = self.machine.store.as_ref().map(|store| store.path(store::FOLDER).join("pins.json"));
+        let content =
+            Content::start(shell, pins, self.machine.rng.fork(), self.tasks.stop().child_token());
+        // Here the gateway starts at `config.gateway`, FCP at `config.fcp`, and the local API.
+        Ok(content)
     }
 
     /// The destination that the proxies share, made when first needed.

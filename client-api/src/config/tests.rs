@@ -88,11 +88,11 @@ fcp = "127.0.0.1:9481"
     );
     assert!(file.tunnel[0].pools().is_none());
     let content = file.content.as_ref().unwrap();
-    assert_eq!(content.quota, Some(ByteSize(2 << 30)));
+    assert_eq!(content.quota, ByteSize(2 << 30));
     assert_eq!(content.fcp.unwrap().port(), 9481);
     let config =
         ClientConfig { sam: file.sam, console: file.console, content: file.content, ..Default::default() };
-    assert_eq!(config.not_there_yet(), ["[sam]", "[console]", "[content]"]);
+    assert_eq!(config.not_there_yet(), ["[sam]", "[console]"]);
 }
 
 #[test]

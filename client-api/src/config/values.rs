@@ -122,15 +122,27 @@ impl From<Destination> for String {
 /// Reads IP:PORT or localhost:PORT. Other names would have to be resolved, which nothing in here does.
 pub(super) fn address<'de, D: Deserializer<'de>>(input: D) -> Result<SocketAddr, D::Error> {
     let text = String::deserialize(input)?;
-    if let Some(port) = text.strip_prefix("localhost:").and_then(|port| port.parse().ok()) {
-        return Ok(SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
-    }
-    text.parse().map_err(|_| {
+    read_address(&text).ok_or_else(|| {
         de::Error::custom(format!("{text:?} is no address: write IP:PORT, [IPv6]:PORT, localhost:PORT"))
     })
 }
 
-/// Reads an address that may be absent.
-pub(super) fn some_address<'de, D: Deserializer<'de>>(input: D) -> Result<Option<SocketAddr>, D::Error> {
-    address(input).map(Some)
+fn read_address(text: &str) -> Option<SocketAddr> {
+    match text.strip_prefix("localhost:").map(str::parse) {
+        Some(Ok(port)) => Some(SocketAddr::from((Ipv4Addr::LOCALHOST, port))),
+        _ => text.parse().ok(),
+    }
+}
+
+/// Reads an address, or "off" where nothing is to listen.
+pub(super) fn address_or_off<'de, D: Deserializer<'de>>(input: D) -> Result<Option<SocketAddr>, D::Error> {
+    let text = String::deserialize(input)?;
+    if text == "off" {
+        return Ok(None);
+    }
+    read_address(&text).map(Some).ok_or_else(|| {
+        de::Error::custom(format!(
+            "{text:?} is no address: write IP:PORT, [IPv6]:PORT, localhost:PORT, or \"off\""
+        ))
+    })
 }
