@@ -1,5 +1,6 @@
 //! `allium`: a garlic router that speaks I2P's protocols.
 
+mod content;
 mod control;
 mod devnet;
 mod file;
@@ -46,6 +47,15 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Publish a file or folder under a key, and print the key.
+    Put(content::Put),
+    /// Fetch what is under a key.
+    Get(content::Get),
+    /// Keys to publish with, the store's state, and what this node keeps.
+    Content {
+        #[command(subcommand)]
+        command: content::Command,
+    },
     /// Make and show destinations' keys.
     Keys {
         #[command(subcommand)]
@@ -61,6 +71,9 @@ fn main() -> ExitCode {
         Command::Run { config } => run::run(arguments.data_dir, config),
         Command::Devnet { routers, dir } => devnet::run(usize::from(routers), dir.or(arguments.data_dir)),
         Command::Status { json } => status::run(arguments.data_dir, json),
+        Command::Put(put) => content::put(arguments.data_dir, put),
+        Command::Get(get) => content::get(arguments.data_dir, get),
+        Command::Content { command } => content::run(arguments.data_dir, command),
         Command::Keys { command } => keys::run(&command),
         Command::Config => {
             file::print_default();
