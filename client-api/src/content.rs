@@ -28,7 +28,7 @@ mod pins;
 mod publish;
 mod reading;
 mod service;
-mod store;
+mod sending;
 #[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]

@@ -345,7 +345,7 @@ impl Fetch {
                 && let Some(block) = self.to_heal.pop_front()
             {
                 let blocks = Arc::clone(&self.blocks);
-                self.heals.spawn(async move { super::store::put(&*blocks, block.into()).await.is_ok() });
+                self.heals.spawn(async move { super::sending::put(&*blocks, block.into()).await.is_ok() });
             }
             if !self.thorough {
                 self.to_heal.clear();

@@ -11,7 +11,7 @@ use tokio::sync::watch;
 
 use super::fetch::Fetch;
 use super::service::Inner;
-use super::store::{Parts, Store, peek};
+use super::sending::{Parts, Store, peek};
 use super::{Blocks, Error, File, FileBody, Folder, Listed, ListedBody, Part, Progress, Source};
 
 /// Longer files have keys of their own.
@@ -50,7 +50,7 @@ pub(super) async fn put(
                 }
                 other => {
                     let source = other.map_or_else(|source| source, Source::Bytes);
-                    let expected = super::store::length(&source).await.map_err(named)?;
+                    let expected = super::sending::length(&source).await.map_err(named)?;
                     let options = WriteOptions { secrecy: secrecy.clone(), ..WriteOptions::default() };
                     let parts = Parts::new(Bytes::new(), vec![(source, expected)]);
                     let (chk, length) = store.tree(options, parts).await.map_err(named)?;

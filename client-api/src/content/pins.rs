@@ -236,7 +236,7 @@ impl Whole {
         let holders = inner.blocks.count(key).await.unwrap_or(0);
         if holders <= FEW
             && let Ok(block) = super::fetch::get(&*inner.blocks, key, true).await
-            && super::store::put(&*inner.blocks, block).await.is_ok()
+            && super::sending::put(&*inner.blocks, block).await.is_ok()
         {
             self.healed.restored += 1;
         }

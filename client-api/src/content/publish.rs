@@ -12,7 +12,7 @@ use tokio::sync::watch;
 
 use super::documents::{self, seal};
 use super::service::Inner;
-use super::store::{Parts, Store, length, peek};
+use super::sending::{Parts, Store, length, peek};
 use super::{Error, Progress, Published, PutOptions, Source, Upload};
 
 /// How often another edition is tried if others publish at the same time.
@@ -178,7 +178,7 @@ async fn update(
             keys.push(hint.key());
         }
         // It spares readers the search, no more; and where a newer one is, this one is not wanted.
-        if let Err(why) = super::store::put(&*inner.blocks, Block::Signed(hint)).await {
+        if let Err(why) = super::sending::put(&*inner.blocks, Block::Signed(hint)).await {
             tracing::debug!("the hint to edition {number} was not stored: {why}");
         }
         inner.watches.tell(&reader, name, number);
