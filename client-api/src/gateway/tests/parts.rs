@@ -1,0 +1,81 @@
+//! The parts of the gateway, each alone.
+
+use allium_content::MediaType;
+use hyper::HeaderMap;
+use hyper::header::{IF_NONE_MATCH, IF_RANGE, RANGE};
+
+use super::super::range::{Part, is_known, wanted};
+use super::super::{address::Wanted, media};
+
+fn part(range: &'static str, if_range: Option<&'static str>) -> Part {
+    let mut headers = HeaderMap::new();
+    headers.insert(RANGE, range.parse().unwrap());
+    if let Some(tag) = if_range {
+        headers.insert(IF_RANGE, tag.parse().unwrap());
+    }
+    wanted(&headers, 100, "\"tag\"")
+}
+
+#[test]
+fn ranges() {
+    assert_eq!(part("bytes=0-9", None), Part::Range(0..10));
+    assert_eq!(part("bytes=90-", None), Part::Range(90..100));
+    assert_eq!(part("bytes=-7", None), Part::Range(93..100));
+    assert_eq!(part("bytes=-700", None), Part::Range(0..100));
+    assert_eq!(part("bytes=50-99999999999999999999999999", None), Part::Range(50..100));
+    for beyond in ["bytes=100-", "bytes=-0", "bytes=99999999999999999999999999-"] {
+        assert_eq!(part(beyond, None), Part::Beyond, "{beyond}");
+    }
+    for ignored in ["bytes=0-1,3-4", "bytes=9-1", "bytes=", "bytes=-", "lines=1-2", "bytes=+1-2", "bytes=a-b"] {
+        assert_eq!(part(ignored, None), Part::Whole, "{ignored}");
+    }
+    assert_eq!(part("bytes=0-9", Some("\"tag\"")), Part::Range(0..10));
+    assert_eq!(part("bytes=0-9", Some("\"other\"")), Part::Whole);
+    assert_eq!(part("bytes=0-9", Some("W/\"tag\"")), Part::Whole);
+}
+
+#[test]
+fn what_is_known_is_not_sent_again() {
+    for (known, is) in [("\"a\", W/\"tag\"", true), ("*", true), ("\"other\"", false)] {
+        let mut headers = HeaderMap::new();
+        headers.insert(IF_NONE_MATCH, known.parse().unwrap());
+        assert_eq!(is_known(&headers, "\"tag\""), is, "{known}");
+    }
+}
+
+#[test]
+fn content_types() {
+    let shown = |text: &str| media::shown(Some(&text.parse::<MediaType>().unwrap()));
+    assert_eq!(shown("text/html; charset=utf-8").media, "text/html; charset=utf-8");
+    for run in ["text/javascript", "application/xhtml+xml", "text/xml", "application/xml", "text/x-anything"] {
+        assert_eq!(shown(run).media, "text/plain; charset=utf-8", "{run}");
+    }
+    for saved in ["application/pdf", "application/x-shockwave-flash", "multipart/x-mixed-replace", "x/y"] {
+        assert!(shown(saved).attachment, "{saved}");
+    }
+    assert!(media::shown(None).attachment);
+    assert_eq!(media::attachment(Some("ä\"\r\nb.pdf")), "attachment; filename*=UTF-8''%C3%A4%22%0D%0Ab.pdf");
+}
+
+fn path(asked: &str) -> (String, bool) {
+    let wanted = Wanted::of(asked).unwrap().unwrap();
+    (wanted.path(), wanted.moved)
+}
+
+#[test]
+fn keys_in_paths() {
+    for asked in ["/KSK@word", "/KSK@word/a/b", "/KSK@word/a/"] {
+        assert_eq!(path(asked), (asked.to_owned(), false));
+    }
+    for asked in ["/allium:KSK@word/a", "/freenet:KSK@word/a", "/KSK%40word/a", "/allium%3AKSK%40word/a"] {
+        assert_eq!(path(asked), ("/KSK@word/a".to_owned(), true), "{asked}");
+    }
+    assert_eq!(path("/KSK@100%25%40home"), ("/KSK@100%25@home".to_owned(), true));
+    for other in ["/", "/-/status", "/favicon.ico", "/index.html", "//KSK@word"] {
+        assert!(Wanted::of(other).is_none(), "{other}");
+    }
+    assert!(Wanted::of("/XYZ@word").unwrap().is_err());
+    assert!(Wanted::of("/KSK@word/../x").unwrap().is_err());
+    let pasted = Wanted::typed("http://127.0.0.1:8888/KSK@word/a/").unwrap();
+    assert_eq!(pasted.path(), "/KSK@word/a/");
+}
