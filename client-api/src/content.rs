@@ -28,8 +28,8 @@ mod open;
 mod pins;
 mod publish;
 mod reading;
-mod service;
 mod sending;
+mod service;
 pub(crate) mod store;
 #[cfg(test)]
 pub(crate) mod testing;

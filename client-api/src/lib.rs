@@ -19,10 +19,8 @@ use tokio_util::sync::CancellationToken;
 pub mod config;
 pub mod content;
 mod copy;
-#[cfg_attr(not(test), expect(dead_code, reason = "started together with the store"))]
-mod gateway;
-#[allow(dead_code, reason = "not started yet")]
 mod fcp;
+mod gateway;
 mod http;
 mod keys;
 mod listen;

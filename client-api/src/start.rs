@@ -6,8 +6,12 @@ use std::sync::Arc;
 
 use allium_wire::DestinationKeys;
 
-use crate::config::{Client, ClientConfig, Content as ContentConfig, Service as ServiceConfig, Tunnel as TunnelConfig};
-use crate::content::{Content, store};
+use crate::config::{
+    Client, ClientConfig, Content as ContentConfig, Service as ServiceConfig, Tunnel as TunnelConfig,
+};
+use crate::content::{Content, api, store};
+use crate::fcp::Fcp;
+use crate::gateway::Gateway;
 use crate::http::HttpProxy;
 use crate::listen::{Tasks, serve_each};
 use crate::names::Names;
@@ -83,10 +87,39 @@ impl<'a> Start<'a> {
         };
         let shell = store::Shell::start(setup).await?;
         let pins = self.machine.store.as_ref().map(|store| store.path(store::FOLDER).join("pins.json"));
-        let content =
-            Content::start(shell, pins, self.machine.rng.fork(), self.tasks.stop().child_token());
-        // Here the gateway starts at `config.gateway`, FCP at `config.fcp`, and the local API.
+        let content = Content::start(shell, pins, self.machine.rng.fork(), self.tasks.stop().child_token());
+        self.content_doors(config, &content).await?;
         Ok(content)
+    }
+
+    /// What leads to the store: the local API, the gateway, FCP.
+    async fn content_doors(&mut self, config: &ContentConfig, content: &Content) -> Result<(), StartError> {
+        if let Some(store) = &self.machine.store {
+            let (path, content) = (store.path(api::SOCKET), content.clone());
+            let stop = self.tasks.stop().clone();
+            self.tasks.spawn(async move {
+                if let Err(error) = api::serve(path, content, stop).await {
+                    tracing::warn!(%error, "no content API: `allium put` and `allium get` can't ask this router");
+                }
+            });
+        }
+        if let Some(at) = config.gateway {
+            let rng = self.machine.rng.fork();
+            let gateway = Arc::new(Gateway::new(content.clone(), self.tasks.clone(), rng));
+            self.listen("gateway", at, move |client| Arc::clone(&gateway).serve(client)).await?;
+            tracing::info!("content gateway ready at http://{at}/");
+        }
+        if let Some(at) = config.fcp {
+            let folder = match &self.machine.store {
+                Some(store) => store.path(store::FOLDER),
+                None => std::env::temp_dir(),
+            };
+            let fcp = Fcp::new(content.clone(), folder, self.machine.rng.fork(), self.tasks.clone());
+            let fcp = Arc::new(fcp);
+            self.listen("fcp", at, move |client| Arc::clone(&fcp).serve(client)).await?;
+            tracing::info!("fcp ready at {at}");
+        }
+        Ok(())
     }
 
     /// The destination that the proxies share, made when first needed.

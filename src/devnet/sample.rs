@@ -56,7 +56,9 @@ pub(super) async fn publish(at: &Content, reader: &Content) -> anyhow::Result<Ur
         uri
     };
     let outcome = tokio::time::timeout(PATIENCE, published).await;
-    outcome.with_context(|| format!("the sample could not be published and read within {} s", PATIENCE.as_secs()))
+    outcome.with_context(|| {
+        format!("the sample could not be published and read within {} s", PATIENCE.as_secs())
+    })
 }
 
 async fn put(content: &Content) -> Result<Uri, Error> {

@@ -82,11 +82,14 @@ pub(crate) struct Shell {
 impl Shell {
     /// Starts it. It ends with `setup.tasks`.
     pub(crate) async fn start(setup: Setup) -> Result<Arc<Self>, StartError> {
-        let Setup { node: destination, router, pools, quota, bootstrap, names, store, mut rng, tasks } = setup;
+        let Setup { node: destination, router, pools, quota, bootstrap, names, store, mut rng, tasks } =
+            setup;
         let folder = store.as_ref().map(|store| store.path(FOLDER));
-        let (disk, records) = Disk::open(folder.clone(), &tasks).await.map_err(|error| {
-            StartError::Content { path: folder.unwrap_or_else(|| PathBuf::from(FOLDER)), why: error.to_string() }
-        })?;
+        let (disk, records) =
+            Disk::open(folder.clone(), &tasks).await.map_err(|error| StartError::Content {
+                path: folder.unwrap_or_else(|| PathBuf::from(FOLDER)),
+                why: error.to_string(),
+            })?;
         let clock = Arc::new(Clock::system());
         let own = destination.hash();
         tracing::info!(blocks = records.len(), address = %own.b32(), "the content store begins");
@@ -95,7 +98,9 @@ impl Shell {
         let (keeper, asked) = mpsc::channel(64);
         let failed = |source: RouterError| StartError::Destination { what: "content".to_owned(), source };
         let line = Line::new(destination.clone(), true, tasks.clone()).ok_or_else(|| failed(closed()))?;
-        tasks.spawn(Keeper::new(node, line, disk.clone(), asked, Arc::clone(&clock)).run(tasks.stop().clone()));
+        tasks.spawn(
+            Keeper::new(node, line, disk.clone(), asked, Arc::clone(&clock)).run(tasks.stop().clone()),
+        );
 
         let config = Config::default();
         let client = Client::new(config, rng.fork());
@@ -115,7 +120,8 @@ impl Shell {
             next: AtomicU64::new(1),
             ready,
         });
-        let search = Search { shell: Arc::clone(&shell), bootstrap, names, store, transient, ready: set_ready };
+        let search =
+            Search { shell: Arc::clone(&shell), bootstrap, names, store, transient, ready: set_ready };
         let stop = tasks.stop().clone();
         tasks.spawn(search.run(stop));
         Ok(shell)
@@ -345,7 +351,8 @@ impl Search {
             let Some((client, _)) = self.shell.asker_status().await else { return };
             let Some(node) = self.shell.keeper_status().await else { return };
             *known = node.peers.iter().map(|peer| (peer.node, peer.heard.0)).collect();
-            self.ready.send_if_modified(|ready| !std::mem::replace(ready, client.peers > 0) && client.peers > 0);
+            self.ready
+                .send_if_modified(|ready| !std::mem::replace(ready, client.peers > 0) && client.peers > 0);
             if client.peers == 0 || node.peers.is_empty() {
                 self.tell(peers::resolve(&self.names, &self.bootstrap).await).await;
             }

@@ -226,8 +226,11 @@ impl Folder {
             length += piece.len();
             front.push(piece);
             if length > SMALL || self.held + length > HELD {
-                let options =
-                    PutOptions { private: self.options.private, media: media.clone(), ..PutOptions::default() };
+                let options = PutOptions {
+                    private: self.options.private,
+                    media: media.clone(),
+                    ..PutOptions::default()
+                };
                 let put = stream(content, front, &mut field, options).await?;
                 self.puts.push_back((path, media, put));
                 while self.puts.len() > AT_ONCE {

@@ -85,15 +85,9 @@ impl From<Listed> for Line {
                 hash: file.hash.map(|hash| blake3::Hash::from_bytes(hash).to_hex().to_string()),
                 etag: Some(etag(&file)),
             },
-            ListedBody::Link(uri) => Self {
-                path,
-                kind: "link",
-                uri: uri.to_string(),
-                length: None,
-                media,
-                hash: None,
-                etag: None,
-            },
+            ListedBody::Link(uri) => {
+                Self { path, kind: "link", uri: uri.to_string(), length: None, media, hash: None, etag: None }
+            }
         }
     }
 }

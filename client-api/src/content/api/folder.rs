@@ -90,7 +90,8 @@ impl Packing {
         let options = PutOptions { pin: false, ..self.options.clone() };
         let job = self.content.put(upload, options);
         let before = self.done.clone();
-        let folder = self.teller.follow(job, |now| Progress { bytes: before.bytes, ..sum(&before, now) }).await?;
+        let folder =
+            self.teller.follow(job, |now| Progress { bytes: before.bytes, ..sum(&before, now) }).await?;
         if pin {
             self.teller.follow(self.content.pin(folder.uri.clone()), |_| before.clone()).await?;
         }
@@ -112,7 +113,10 @@ impl Packing {
             return Err(Failure::archive(format!("a folder has at most {MAX_ENTRIES} files")));
         }
         if !self.paths.insert(path.clone()) {
-            return Err(Failure::archive(format!("{path:?} stands in the archive twice", path = path.as_str())));
+            return Err(Failure::archive(format!(
+                "{path:?} stands in the archive twice",
+                path = path.as_str()
+            )));
         }
         let length = entry.effective_size();
         let part = if length <= SMALL && self.held + length <= MEMORY {
@@ -177,8 +181,9 @@ fn file_path<R: AsyncRead + Unpin>(entry: &Entry<R>) -> Result<Option<Path>, Fai
             let text = std::str::from_utf8(&bytes)
                 .map_err(|_| Failure::archive(format!("the name {shown:?} is not UTF-8")))?;
             let text = text.trim_start_matches("./");
-            let path: Path =
-                text.parse().map_err(|error| Failure::archive(format!("the name {shown:?} can't be used: {error}")))?;
+            let path: Path = text
+                .parse()
+                .map_err(|error| Failure::archive(format!("the name {shown:?} can't be used: {error}")))?;
             if path.is_empty() || text.ends_with('/') {
                 return Err(Failure::archive(format!("{shown:?} is no name of a file")));
             }

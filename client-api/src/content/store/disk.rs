@@ -155,11 +155,7 @@ impl Disk {
 }
 
 /// Does what is asked, in batches, until every handle is gone.
-async fn work(
-    table: Table,
-    folder: Option<PathBuf>,
-    mut operations: mpsc::UnboundedReceiver<Operation>,
-) {
+async fn work(table: Table, folder: Option<PathBuf>, mut operations: mpsc::UnboundedReceiver<Operation>) {
     let held = table.held();
     let mut table = Some(table);
     loop {

@@ -197,10 +197,12 @@ impl Table {
         };
         let bytes = match small.filter(|_| row.slot == IN_INDEX) {
             Some(small) => small,
-            None => self.slots.read(row.slot, row.record.size as usize).map_err(|error| match error.kind() {
-                io::ErrorKind::UnexpectedEof => DiskError::Damaged,
-                _ => DiskError::Failed,
-            })?,
+            None => {
+                self.slots.read(row.slot, row.record.size as usize).map_err(|error| match error.kind() {
+                    io::ErrorKind::UnexpectedEof => DiskError::Damaged,
+                    _ => DiskError::Failed,
+                })?
+            }
         };
         if row::sum(&bytes) == row.sum { Ok(bytes) } else { Err(DiskError::Damaged) }
     }
@@ -295,7 +297,8 @@ fn rows(index: &Database) -> Result<Vec<Row>, redb::Error> {
         let (key, row) = entry?;
         let row = Row::decode(Key(key.value()), &row.value());
         // Two blocks can't be in one slot, and a block fits its slot.
-        let sound = |row: &Row| row.slot == IN_INDEX || row.record.size as usize == SIZE && used.insert(row.slot);
+        let sound =
+            |row: &Row| row.slot == IN_INDEX || row.record.size as usize == SIZE && used.insert(row.slot);
         out.extend(row.filter(sound));
     }
     Ok(out)
