@@ -41,6 +41,16 @@ def make(path, length, seed):
     return path
 
 
+def write(folder, files):
+    """A folder with these files, by path."""
+    for path, data in files.items():
+        whole = os.path.join(folder, path)
+        os.makedirs(os.path.dirname(whole), exist_ok=True)
+        with open(whole, "wb") as file:
+            file.write(data)
+    return folder
+
+
 def digest(path):
     """What tells a file, or a folder with all in it, from others."""
     if os.path.isfile(path):

@@ -49,8 +49,9 @@ PORTS = _ports()
 class Network:
     """Routers of one network id that know one another from the start."""
 
-    def __init__(self, folder, net_id, first_address, hops, ssu2=False):
+    def __init__(self, folder, net_id, first_address, hops, ssu2=False, content=False):
         self.folder, self.net_id, self.first_address, self.hops = folder, net_id, first_address, hops
+        self.content = content  # whether allium's nodes have stores
         self.ssu2 = ssu2  # whether those that can speak it do
         self.routers = []
 
@@ -104,7 +105,8 @@ class Router:
         self.folder, self.command, self.network = folder, command, network
         self.address, self.site, self.floodfill = address, site, floodfill
         self.name = os.path.basename(folder)
-        self.port, self.udp, self.http, self.socks, self.sam, self.sam_udp = (next(PORTS) for _ in range(6))
+        self.port, self.udp, self.http, self.socks, self.sam, self.sam_udp, self.gateway, self.fcp = (
+            next(PORTS) for _ in range(8))
         self.process = None
         os.makedirs(folder)
 
@@ -124,9 +126,9 @@ class Router:
         keys = read(self.path("web.dat"))
         return keys[:387 + int.from_bytes(keys[385:387], "big")]
 
-    def host(self):
-        """The host name of the hidden service, once its keys are there."""
-        keys = read(self.path("web.dat"))
+    def host(self, keys="web.dat"):
+        """The host name of the hidden service (or of what else has these keys), once its keys are there."""
+        keys = read(self.path(keys))
         if len(keys) < 387:
             return None
         return base64.b32encode(identity_hash(keys)).decode().lower().rstrip("=") + ".b32.i2p"
@@ -204,7 +206,22 @@ target = "127.0.0.1:{self.site.port}"
 keys = "web.dat"
 inbound_length = {hops}
 outbound_length = {hops}
-""")
+{self.content()}""")
+
+    def content(self):
+        """The store's section: each node is told of the first ones, once those have keys."""
+        if not self.network.content:
+            return ""
+        hosts = [router.host("content.dat") for router in self.network.of(Allium)[:3]]
+        known = ", ".join(f'"{host}"' for host in hosts if host)
+        return f"""
+[content]
+enabled = true
+quota = "1 GiB"
+bootstrap = [{known}]
+gateway = "127.0.0.1:{self.gateway}"
+fcp = "127.0.0.1:{self.fcp}"
+"""
 
     def start(self):
         self.launch(["run", "--data-dir", self.folder, "--config", self.path("allium.toml")],
