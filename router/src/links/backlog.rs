@@ -3,11 +3,11 @@
 use std::time::{Duration, Instant};
 
 /// More than this many bytes in the outbox after a write is a backlog.
-const BACKLOG: usize = 64 << 10;
+const BACKLOG: usize = 32 << 10;
 /// A backlog that lasts for so long says that the connection is too slow.
-const LASTING: Duration = Duration::from_millis(250);
+const LASTING: Duration = Duration::from_millis(100);
 /// The least time between two attempts, doubled after each that was of no use.
-const LEAST: Duration = Duration::from_secs(1);
+const LEAST: Duration = Duration::from_millis(500);
 const MOST: Duration = Duration::from_secs(300);
 /// An attempt was of use if the link became so much faster.
 const USEFUL: f64 = 1.3;

@@ -26,7 +26,7 @@ fn attempts(mut rate: f64, gain: f64, seconds: u64) -> usize {
 fn attempts_that_help_are_repeated_soon_and_others_hardly() {
     assert!(attempts(1e5, 2.0, 10) >= 5);
     let useless = attempts(1e5, 1.0, 600);
-    assert!((3..=12).contains(&useless), "{useless}");
+    assert!((3..=16).contains(&useless), "{useless}");
 }
 
 #[test]
@@ -34,7 +34,7 @@ fn a_short_backlog_is_none() {
     let (mut backlog, mut now) = (Backlog::default(), start());
     for round in 0..1000 {
         now += STEP;
-        let waiting = if round % 10 == 0 { 0 } else { 1 << 20 };
+        let waiting = if round % 4 == 0 { 0 } else { 1 << 20 };
         assert!(!backlog.wrote(now, 1000, waiting));
     }
 }
