@@ -101,7 +101,7 @@ async fn a_request_ends_with_its_connection_or_when_it_is_removed() {
     node.until_asked(false).await;
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_store_that_can_not_be_asked_is_no_missing_content() {
     let node = node();
     let mut client = node.client("one").await;
