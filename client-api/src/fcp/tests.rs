@@ -6,10 +6,10 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio_util::sync::CancellationToken;
 
 use super::*;
+use crate::content::testing::Memory;
 use crate::testing::connection;
 use wire::{Message, Parser, Step};
 
-mod blocks;
 mod disk;
 mod hostile;
 mod persistent;
@@ -18,17 +18,18 @@ mod publishing;
 /// A node, all of whose network is in memory.
 pub(super) struct Node {
     fcp: Arc<Fcp>,
+    blocks: Arc<Memory>,
     folder: TempDir,
 }
 
 pub(super) fn node() -> Node {
     let folder = TempDir::new().unwrap();
     let stop = CancellationToken::new();
-    let blocks = Arc::new(blocks::Memory::default());
-    let content = Content::start(blocks, None, Rng::from_seed([1; 32]), stop.clone());
+    let blocks = Arc::new(Memory::default());
+    let content = Content::start(Arc::clone(&blocks) as Arc<_>, None, Rng::from_seed([1; 32]), stop.clone());
     let spool = folder.path().join("fcp");
     let fcp = Arc::new(Fcp::new(content, spool, Rng::from_seed([2; 32]), Tasks::new(stop)));
-    Node { fcp, folder }
+    Node { fcp, blocks, folder }
 }
 
 /// A client's end of a connection.
@@ -64,6 +65,19 @@ impl Node {
         assert_eq!((hello.get("FCPVersion"), hello.get("Node")), (Some("2.0"), Some("allium")));
         client.salt = hello.get("ConnectionIdentifier").unwrap().to_owned();
         client
+    }
+
+    /// From now on the store answers nothing that it is asked for.
+    pub(super) fn stall(&self) {
+        let mut state = self.blocks.state();
+        state.stuck = state.blocks.keys().copied().collect();
+    }
+
+    /// Waits until the store is asked for something, or for nothing any more.
+    pub(super) async fn until_asked(&self, asked: bool) {
+        while (self.blocks.state().under_way > 0) != asked {
+            tokio::task::yield_now().await;
+        }
     }
 
     pub(super) fn path(&self) -> &Path {

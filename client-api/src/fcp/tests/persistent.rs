@@ -70,3 +70,46 @@ async fn a_requests_identifier_is_free_again_once_it_has_ended() {
     client.say("ClientGet Identifier=1 URI=KSK@none Persistence=always").await;
     assert_eq!(client.error().await, 8);
 }
+
+#[tokio::test]
+async fn a_request_ends_with_its_connection_or_when_it_is_removed() {
+    let node = node();
+    let mut client = node.client("one").await;
+    let uri = client.put("CHK@", b"hello").await;
+    node.stall();
+    client.say(&format!("ClientGet Identifier=1 URI={uri}")).await;
+    node.until_asked(true).await;
+    client.say(&format!("ClientGet Identifier=1 URI={uri}")).await;
+    client.hear("IdentifierCollision").await;
+    client.say("RemoveRequest Identifier=1").await;
+    client.hear("PersistentRequestRemoved").await;
+    node.until_asked(false).await;
+    client.say(&format!("ClientGet Identifier=1 URI={uri}")).await;
+    node.until_asked(true).await;
+    drop(client);
+    node.until_asked(false).await;
+    let mut client = node.client("one").await;
+    client.say(&format!("ClientGet Identifier=1 URI={uri} Persistence=forever")).await;
+    node.until_asked(true).await;
+    drop(client);
+    node.blocks.state().stuck.clear();
+    let mut client = node.client("one").await;
+    client.say("GetRequestStatus Identifier=1").await;
+    client.hear("PersistentGet").await;
+    client.say("RemoveRequest Identifier=1").await;
+    client.wait_for("PersistentRequestRemoved").await;
+    node.until_asked(false).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_can_not_be_asked_is_no_missing_content() {
+    let node = node();
+    let mut client = node.client("one").await;
+    let uri = client.put("CHK@", b"hello").await;
+    node.blocks.state().down = true;
+    client.say(&format!("ClientGet Identifier=1 URI={uri}")).await;
+    let failed = client.hear("GetFailed").await;
+    assert_eq!((failed.get("Code"), failed.get("Fatal")), (Some("14"), Some("false")));
+    client.say_with("ClientPut Identifier=1 URI=CHK@", b"other").await;
+    assert_eq!(client.hear("PutFailed").await.get("Code"), Some("5"));
+}
