@@ -9,7 +9,6 @@
 //! of its own; the gateway's own pages are not served there.
 
 use std::convert::Infallible;
-use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -45,10 +44,6 @@ use editions::Editions;
 use guard::Token;
 use jobs::Jobs;
 use pages::Page;
-
-/// Where the gateway listens unless the configuration says otherwise.
-pub(crate) const DEFAULT: SocketAddr =
-    SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8888);
 
 /// How long a client may take to send a request's head; also how long an unused connection is kept.
 const HEAD: Duration = Duration::from_mins(1);

@@ -253,7 +253,7 @@ def publish_site(gateway, elsewhere):
     """Publishes the site by the gateway's form, as a browser would send it; its key."""
     connection = http.client.HTTPConnection(gateway, timeout=SECONDS)
     connection.request("GET", "/")
-    token = re.search(r'name="token" value="([a-z2-7]+)"', connection.getresponse().read().decode())[1]
+    token = re.search(r'name="token" value="([^"]+)"', connection.getresponse().read().decode())[1]
     parts = [b'--xyz\r\nContent-Disposition: form-data; name="token"\r\n\r\n' + token.encode()]
     for name, data in site_of(elsewhere).items():
         head = f'--xyz\r\nContent-Disposition: form-data; name="files"; filename="site/{name}"\r\n\r\n'

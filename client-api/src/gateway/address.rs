@@ -107,7 +107,8 @@ impl Wanted {
         let text = path.strip_prefix('/')?;
         let head = text.split('/').next().unwrap_or_default();
         let lower = head.to_ascii_lowercase();
-        let prefixed = ["allium:", "freenet:", "allium%3a", "freenet%3a"].iter().any(|p| lower.starts_with(p));
+        let prefixed =
+            ["allium:", "freenet:", "allium%3a", "freenet%3a"].iter().any(|p| lower.starts_with(p));
         if !prefixed && !["@", "%40"].iter().any(|at| lower.get(3..).is_some_and(|l| l.starts_with(at))) {
             return None;
         }

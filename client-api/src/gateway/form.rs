@@ -38,7 +38,11 @@ impl Form {
     pub(super) async fn token(&mut self, token: &Token) -> Result<(), Page> {
         match self.next().await? {
             Some(field) if field.name() == Some("token") => {
-                if token.is(&text(field).await?) { Ok(()) } else { Err(Page::stale()) }
+                if token.is(&text(field).await?) {
+                    Ok(())
+                } else {
+                    Err(Page::stale())
+                }
             }
             _ => Err(Page::stale()),
         }

@@ -9,9 +9,9 @@ use hyper::header::{self, HeaderValue};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
+use super::Reply;
 use super::guard::{self, Token};
 use super::jobs::Job;
-use super::Reply;
 use crate::content::{ContentStatus, Error, Folder, Progress, Published};
 
 const STYLE: &str = include_str!("pages/style.css");
@@ -79,7 +79,8 @@ impl Page {
 
     /// For one job too many.
     pub(super) fn busy() -> Self {
-        let said = "As much is being published as this router does at a time. Try again when some of it is done.";
+        let said =
+            "As much is being published as this router does at a time. Try again when some of it is done.";
         Self::text(StatusCode::SERVICE_UNAVAILABLE, "Too much at once", &[said])
     }
 
@@ -124,11 +125,9 @@ impl Page {
             Error::TooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "It is too large", ""),
             Error::Unpublishable(_) => (StatusCode::BAD_REQUEST, "It can't be published", ""),
             Error::Io(_) => (StatusCode::INTERNAL_SERVER_ERROR, "This machine failed", ""),
-            Error::Collision => (
-                StatusCode::CONFLICT,
-                "The name is taken",
-                "Choose another word, or the next edition.",
-            ),
+            Error::Collision => {
+                (StatusCode::CONFLICT, "The name is taken", "Choose another word, or the next edition.")
+            }
             Error::Stopped => (StatusCode::SERVICE_UNAVAILABLE, "It was given up", ""),
         };
         let said = sentence(&error.to_string());
@@ -160,7 +159,8 @@ impl Page {
             }
         };
         let file = html! { label { "File" input type="file" name="file" required; } };
-        let folder = html! { label { "Folder" input type="file" name="files" webkitdirectory multiple required; } };
+        let folder =
+            html! { label { "Folder" input type="file" name="files" webkitdirectory multiple required; } };
         let main = html! {
             (readiness(status))
             section {

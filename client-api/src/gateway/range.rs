@@ -43,6 +43,8 @@ pub(super) fn wanted(headers: &HeaderMap, length: u64, tag: &str) -> Part {
 /// Whether the client has this already.
 pub(super) fn is_known(headers: &HeaderMap, tag: &str) -> bool {
     headers.get_all(header::IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok()).any(|known| {
-        known.split(',').any(|known| matches!(known.trim(), k if k == "*" || k.trim_start_matches("W/") == tag))
+        known
+            .split(',')
+            .any(|known| matches!(known.trim(), k if k == "*" || k.trim_start_matches("W/") == tag))
     })
 }

@@ -47,7 +47,9 @@ impl Blocks for Memory {
     }
 
     fn status(&self) -> BoxFuture<'_, StoreStatus> {
-        Box::pin(async { StoreStatus { ready: true, address: "<abc>.b32.i2p".into(), ..StoreStatus::default() } })
+        Box::pin(async {
+            StoreStatus { ready: true, address: "<abc>.b32.i2p".into(), ..StoreStatus::default() }
+        })
     }
 }
 
@@ -95,7 +97,8 @@ impl World {
         let mut body = String::new();
         for (name, file, value) in form {
             let file = file.map_or_else(String::new, |file| format!("; filename=\"{file}\""));
-            body += &format!("--xyz\r\nContent-Disposition: form-data; name=\"{name}\"{file}\r\n\r\n{value}\r\n");
+            let part = format!("--xyz\r\nContent-Disposition: form-data; name=\"{name}\"{file}\r\n\r\n");
+            body.extend([&part, value, "\r\n"]);
         }
         body += "--xyz--\r\n";
         let length = body.len();
@@ -127,7 +130,8 @@ async fn only_the_gateways_own_names_are_answered() {
     for host in ["127.0.0.1:8888", "localhost:8888", "LOCALHOST", "[::1]:8888", "192.168.1.2:8888"] {
         assert_eq!(status(&world.get_with("/", &format!("Host: {host}\r\n")).await), 200, "{host}");
     }
-    for host in ["evil.example:8888", "localhost.evil.example", "abc.localhost", "u@localhost", "127.0.0.1.x"] {
+    for host in ["evil.example:8888", "localhost.evil.example", "abc.localhost", "u@localhost", "127.0.0.1.x"]
+    {
         assert_eq!(status(&world.get_with("/", &format!("Host: {host}\r\n")).await), 421, "{host}");
     }
     assert_eq!(status(&world.get_with("/", "Host: localhost\r\nHost: localhost\r\n").await), 421);
@@ -178,9 +182,12 @@ async fn a_form_needs_its_token_and_its_origin() {
         assert_eq!(status(&world.post("/-/publish", "", form).await), 403);
     }
     let whole = [("token", None, token.as_str()), file];
-    for elsewhere in
-        ["Origin: http://evil.example\r\n", "Origin: null\r\n", "Sec-Fetch-Site: same-site\r\n", "Sec-Fetch-Site: none\r\n"]
-    {
+    for elsewhere in [
+        "Origin: http://evil.example\r\n",
+        "Origin: null\r\n",
+        "Sec-Fetch-Site: same-site\r\n",
+        "Sec-Fetch-Site: none\r\n",
+    ] {
         assert_eq!(status(&world.post("/-/publish", elsewhere, &whole).await), 403, "{elsewhere}");
     }
     let nothing = [("token", None, token.as_str()), ("file", Some(""), "")];
@@ -197,7 +204,10 @@ async fn what_is_no_key_says_why() {
     assert!(cut.contains("key"), "{cut}");
     assert_eq!(status(&world.get("/favicon.ico").await), 404);
     assert_eq!(status(&world.get("/-/jobs/none").await), 404);
-    assert_eq!(status(&world.ask(b"PUT / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await), 405);
+    assert_eq!(
+        status(&world.ask(b"PUT / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await),
+        405
+    );
     let go = world.get("/-/go?key=allium%3AKSK%40a+b").await;
     assert_eq!((status(&go), header(&go, "location")), (307, Some("/KSK@a%20b")));
 }

@@ -50,7 +50,8 @@ async fn a_site_is_served_and_can_do_nothing() {
     assert_eq!(status(&page), 200, "{page}");
     assert!(body(&page).starts_with("<h1>Hello</h1>"));
     let policy = header(&page, "content-security-policy").unwrap();
-    for part in ["default-src 'none'", "script-src 'none'", "form-action 'none'", "sandbox allow-same-origin"] {
+    for part in ["default-src 'none'", "script-src 'none'", "form-action 'none'", "sandbox allow-same-origin"]
+    {
         assert!(policy.contains(part), "{part}");
     }
     assert!(!policy.contains("allow-scripts") && !policy.contains("http"));

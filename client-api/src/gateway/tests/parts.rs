@@ -26,7 +26,8 @@ fn ranges() {
     for beyond in ["bytes=100-", "bytes=-0", "bytes=99999999999999999999999999-"] {
         assert_eq!(part(beyond, None), Part::Beyond, "{beyond}");
     }
-    for ignored in ["bytes=0-1,3-4", "bytes=9-1", "bytes=", "bytes=-", "lines=1-2", "bytes=+1-2", "bytes=a-b"] {
+    for ignored in ["bytes=0-1,3-4", "bytes=9-1", "bytes=", "bytes=-", "lines=1-2", "bytes=+1-2", "bytes=a-b"]
+    {
         assert_eq!(part(ignored, None), Part::Whole, "{ignored}");
     }
     assert_eq!(part("bytes=0-9", Some("\"tag\"")), Part::Range(0..10));
@@ -47,7 +48,8 @@ fn what_is_known_is_not_sent_again() {
 fn content_types() {
     let shown = |text: &str| media::shown(Some(&text.parse::<MediaType>().unwrap()));
     assert_eq!(shown("text/html; charset=utf-8").media, "text/html; charset=utf-8");
-    for run in ["text/javascript", "application/xhtml+xml", "text/xml", "application/xml", "text/x-anything"] {
+    for run in ["text/javascript", "application/xhtml+xml", "text/xml", "application/xml", "text/x-anything"]
+    {
         assert_eq!(shown(run).media, "text/plain; charset=utf-8", "{run}");
     }
     for saved in ["application/pdf", "application/x-shockwave-flash", "multipart/x-mixed-replace", "x/y"] {
