@@ -27,8 +27,8 @@ mod open;
 mod pins;
 mod publish;
 mod reading;
-mod service;
 mod sending;
+mod service;
 #[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]

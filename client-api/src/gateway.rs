@@ -37,6 +37,7 @@ mod media;
 mod pages;
 mod publish;
 mod range;
+mod tame;
 
 use address::{Host, Wanted};
 use body::Reading;

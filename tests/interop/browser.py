@@ -40,6 +40,7 @@ def page_of(elsewhere):
 <body onload="document.title = 'the handler ran'" background="{elsewhere}/background.png">
 <p id="text">{TEXT}</p><img id="image" src="dot.png"><img id="other" src="{elsewhere}/image.png">
 <iframe src="{elsewhere}/frame"></iframe><object data="{elsewhere}/object"></object>
+<link rel="preconnect" href="{elsewhere}"><iframe srcdoc="&lt;link rel=preconnect href={elsewhere}&gt;"></iframe>
 <video src="{elsewhere}/video.mp4" autoplay></video>
 <svg><script>document.title = "the script in the image ran"</script></svg></body></html>
 """.encode()
@@ -301,7 +302,7 @@ def publish_file(browser, gateway, folder):
     browser.open(f"http://{gateway}/")
     browser.choose("input[name=file]", path)
     browser.run("document.querySelector('input[name=file]').form.querySelector('button').click()")
-    if not browser.wait("location.pathname.startsWith('/-/jobs/') && document.querySelector('#key')"):
+    if not browser.wait("location.pathname.startsWith('/-/jobs/') && !!document.querySelector('#key')"):
         return [f"no key was shown: {str(browser.run('document.body.innerText'))[:300]!r}"]
     link = browser.run("document.querySelector('#open').getAttribute('href')")
     status, body = get(gateway, link)

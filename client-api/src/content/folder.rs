@@ -10,8 +10,8 @@ use bytes::Bytes;
 use tokio::sync::watch;
 
 use super::fetch::Fetch;
-use super::service::Inner;
 use super::sending::{Parts, Store, peek};
+use super::service::Inner;
 use super::{Blocks, Error, File, FileBody, Folder, Listed, ListedBody, Part, Progress, Source};
 
 /// Longer files have keys of their own.

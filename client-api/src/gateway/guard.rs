@@ -45,6 +45,8 @@ pub(super) fn for_content(headers: &mut HeaderMap) {
 /// Headers of the gateway's own pages.
 pub(super) fn for_own(headers: &mut HeaderMap) {
     common(headers, OWN);
+    // Without a referrer a browser would not state the origin of a form either.
+    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("same-origin"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
 }
 
@@ -74,6 +76,12 @@ pub(super) fn may_act(headers: &HeaderMap, host: &Host) -> bool {
 /// Whether a browser asks, that will show the answer as a page of its own.
 pub(super) fn is_page_view(headers: &HeaderMap) -> bool {
     matches!(fetch(headers, "sec-fetch-dest"), Some("document" | "iframe" | "frame" | "object" | "embed"))
+}
+
+/// Whether a browser asks, rather than a program that wants what was published.
+pub(super) fn is_browser(headers: &HeaderMap) -> bool {
+    let agent = headers.get(header::USER_AGENT).map(HeaderValue::as_bytes).unwrap_or_default();
+    fetch(headers, "sec-fetch-dest").is_some() || agent.starts_with(b"Mozilla/")
 }
 
 /// What only the gateway's own pages know: without it nothing is done. New at each start.

@@ -98,7 +98,7 @@ impl World {
         for (name, file, value) in form {
             let file = file.map_or_else(String::new, |file| format!("; filename=\"{file}\""));
             let part = format!("--xyz\r\nContent-Disposition: form-data; name=\"{name}\"{file}\r\n\r\n");
-            body.extend([&part, value, "\r\n"]);
+            body.extend([part.as_str(), value, "\r\n"]);
         }
         body += "--xyz--\r\n";
         let length = body.len();
@@ -159,6 +159,8 @@ async fn own_pages_run_nothing_and_escape_what_they_show() {
     assert!(!policy.contains("allow-scripts"));
     assert_eq!(header(&page, "cache-control"), Some("no-store"));
     assert_eq!(header(&page, "set-cookie"), None);
+    // Under `no-referrer` a browser sends its forms with `Origin: null`.
+    assert_eq!(header(&page, "referrer-policy"), Some("same-origin"));
 }
 
 #[tokio::test]
