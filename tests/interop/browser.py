@@ -293,6 +293,16 @@ def read_site(browser, url, elsewhere):
     return problems
 
 
+def paste_key(browser, gateway, bare):
+    """What is wrong with opening a key by the front page."""
+    browser.open(f"http://{local(gateway)}/")
+    browser.run(f"document.querySelector('form input[name=key]').value = {json.dumps('allium:' + bare)}")
+    browser.run("document.querySelector('form button').click()")
+    if browser.wait(f"document.querySelector('#text')?.textContent == {json.dumps(TEXT)}", 60):
+        return []
+    return [f"{browser.run('location.href')} is shown: {str(browser.run('document.body.innerText'))[:200]!r}"]
+
+
 def publish_file(browser, gateway, folder):
     """What is wrong with publishing a file by the front page."""
     data = b"published by a browser\n" * 20000 + os.urandom(8).hex().encode()
@@ -328,6 +338,7 @@ def check(gateway, site, report, elsewhere=None):
             label = browser.run("location.hostname")
             report.check("the site has an origin of its own", [] if label.endswith(".localhost") else [
                 f"it is shown on {label}"])
+            report.check("a key pasted in the front page", paste_key(browser, gateway, bare))
             problems = publish_file(browser, gateway, folder)
             report.check("a file published by the form in a browser", problems)
         except (OSError, ValueError, StopIteration) as error:

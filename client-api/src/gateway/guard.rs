@@ -12,9 +12,10 @@ use super::address::Host;
 const CONTENT: &str = "default-src 'none'; img-src 'self' data:; media-src 'self' data:; font-src 'self' data:; \
                        style-src 'self' 'unsafe-inline'; script-src 'none'; object-src 'none'; connect-src 'none'; \
                        base-uri 'none'; form-action 'none'; frame-ancestors 'none'; sandbox allow-same-origin";
-/// For the gateway's own pages. What a form leads to may be a site's own origin.
+/// For the gateway's own pages. What a form leads to may be a site's own origin. No sandbox, in which a job's page would
+/// not renew itself.
 const OWN: &str = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'; \
-                   form-action 'self' http://*.localhost:*; sandbox allow-forms allow-same-origin";
+                   form-action 'self' http://*.localhost:*";
 const PERMISSIONS: &str = "accelerometer=(), autoplay=(), browsing-topics=(), camera=(), clipboard-read=(), \
                            display-capture=(), fullscreen=(), geolocation=(), gyroscope=(), hid=(), \
                            microphone=(), midi=(), payment=(), serial=(), usb=(), xr-spatial-tracking=()";
