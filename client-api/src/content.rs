@@ -27,6 +27,7 @@ mod open;
 mod pins;
 mod publish;
 mod reading;
+mod recent;
 mod sending;
 mod service;
 #[cfg(test)]

@@ -4,6 +4,7 @@ use allium_content::MediaType;
 use hyper::HeaderMap;
 use hyper::header::{IF_NONE_MATCH, IF_RANGE, RANGE};
 
+use super::super::pages::Page;
 use super::super::range::{Part, is_known, wanted};
 use super::super::tame::Tame;
 use super::super::{address::Wanted, media};
@@ -140,4 +141,25 @@ fn tags_that_reach_out_do_nothing() {
     let long = format!("<link rel=icon x='{}'>", "x".repeat(5000));
     assert!(tame(long.as_bytes(), 100).starts_with("<area rel=icon"));
     assert_eq!(tame(b"\xff\xfe<\0", 1), "  <\0");
+}
+
+#[test]
+fn errors_say_whose_fault_it_is() {
+    use crate::content::Error;
+    let errors = [
+        (Error::Uri(allium_content::uri::Error::Kind), 400),
+        (Error::NotFound("x".into()), 404),
+        (Error::NoSuchPath("x".into()), 404),
+        (Error::Unavailable("x".into()), 503),
+        (Error::Invalid("x".into()), 502),
+        (Error::TooLarge { length: 2, limit: 1 }, 413),
+        (Error::Collision, 409),
+        (Error::Unpublishable("x".into()), 400),
+        (Error::Stopped, 503),
+    ];
+    for (error, status) in errors {
+        let reply = Page::error(&error).reply();
+        assert_eq!(reply.status().as_u16(), status, "{error}");
+        assert_eq!(reply.headers().contains_key("retry-after"), status == 503);
+    }
 }
