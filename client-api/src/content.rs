@@ -28,6 +28,7 @@ mod open;
 mod pins;
 mod publish;
 mod reading;
+mod recent;
 mod sending;
 mod service;
 pub(crate) mod store;

@@ -9,7 +9,6 @@
 //! of its own; the gateway's own pages are not served there.
 
 use std::convert::Infallible;
-use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -38,6 +37,7 @@ mod media;
 mod pages;
 mod publish;
 mod range;
+mod tame;
 
 use address::{Host, Wanted};
 use body::Reading;
@@ -45,10 +45,6 @@ use editions::Editions;
 use guard::Token;
 use jobs::Jobs;
 use pages::Page;
-
-/// Where the gateway listens unless the configuration says otherwise.
-pub(crate) const DEFAULT: SocketAddr =
-    SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8888);
 
 /// How long a client may take to send a request's head; also how long an unused connection is kept.
 const HEAD: Duration = Duration::from_mins(1);

@@ -40,6 +40,7 @@ def page_of(elsewhere):
 <body onload="document.title = 'the handler ran'" background="{elsewhere}/background.png">
 <p id="text">{TEXT}</p><img id="image" src="dot.png"><img id="other" src="{elsewhere}/image.png">
 <iframe src="{elsewhere}/frame"></iframe><object data="{elsewhere}/object"></object>
+<link rel="preconnect" href="{elsewhere}"><iframe srcdoc="&lt;link rel=preconnect href={elsewhere}&gt;"></iframe>
 <video src="{elsewhere}/video.mp4" autoplay></video>
 <svg><script>document.title = "the script in the image ran"</script></svg></body></html>
 """.encode()
@@ -253,7 +254,7 @@ def publish_site(gateway, elsewhere):
     """Publishes the site by the gateway's form, as a browser would send it; its key."""
     connection = http.client.HTTPConnection(gateway, timeout=SECONDS)
     connection.request("GET", "/")
-    token = re.search(r'name="token" value="([a-z2-7]+)"', connection.getresponse().read().decode())[1]
+    token = re.search(r'name="token" value="([^"]+)"', connection.getresponse().read().decode())[1]
     parts = [b'--xyz\r\nContent-Disposition: form-data; name="token"\r\n\r\n' + token.encode()]
     for name, data in site_of(elsewhere).items():
         head = f'--xyz\r\nContent-Disposition: form-data; name="files"; filename="site/{name}"\r\n\r\n'
@@ -292,6 +293,16 @@ def read_site(browser, url, elsewhere):
     return problems
 
 
+def paste_key(browser, gateway, bare):
+    """What is wrong with opening a key by the front page."""
+    browser.open(f"http://{local(gateway)}/")
+    browser.run(f"document.querySelector('form input[name=key]').value = {json.dumps('allium:' + bare)}")
+    browser.run("document.querySelector('form button').click()")
+    if browser.wait(f"document.querySelector('#text')?.textContent == {json.dumps(TEXT)}", 60):
+        return []
+    return [f"{browser.run('location.href')} is shown: {str(browser.run('document.body.innerText'))[:200]!r}"]
+
+
 def publish_file(browser, gateway, folder):
     """What is wrong with publishing a file by the front page."""
     data = b"published by a browser\n" * 20000 + os.urandom(8).hex().encode()
@@ -301,7 +312,7 @@ def publish_file(browser, gateway, folder):
     browser.open(f"http://{gateway}/")
     browser.choose("input[name=file]", path)
     browser.run("document.querySelector('input[name=file]').form.querySelector('button').click()")
-    if not browser.wait("location.pathname.startsWith('/-/jobs/') && document.querySelector('#key')"):
+    if not browser.wait("location.pathname.startsWith('/-/jobs/') && !!document.querySelector('#key')"):
         return [f"no key was shown: {str(browser.run('document.body.innerText'))[:300]!r}"]
     link = browser.run("document.querySelector('#open').getAttribute('href')")
     status, body = get(gateway, link)
@@ -327,6 +338,7 @@ def check(gateway, site, report, elsewhere=None):
             label = browser.run("location.hostname")
             report.check("the site has an origin of its own", [] if label.endswith(".localhost") else [
                 f"it is shown on {label}"])
+            report.check("a key pasted in the front page", paste_key(browser, gateway, bare))
             problems = publish_file(browser, gateway, folder)
             report.check("a file published by the form in a browser", problems)
         except (OSError, ValueError, StopIteration) as error:

@@ -8,6 +8,7 @@ use http_body_util::{Either, Full};
 use hyper::body::{Body, Frame, SizeHint};
 
 use super::Reply;
+use super::tame::Tame;
 use crate::content::{self, Error};
 
 type Next = Pin<Box<dyn Future<Output = (content::Reading, Option<Result<Bytes, Error>>)> + Send>>;
@@ -16,14 +17,36 @@ type Next = Pin<Box<dyn Future<Output = (content::Reading, Option<Result<Bytes, 
 pub(super) struct Reading {
     first: Option<Bytes>,
     next: Next,
+    /// Bytes that are to be read, but for the first.
+    unread: u64,
+    /// Bytes that are to be sent.
     left: u64,
+    tame: Option<Tame>,
 }
 
 impl Reading {
-    /// Starts to read; returns once the first bytes are there, so that what can't be read has an error page.
-    pub(super) async fn start(mut reading: content::Reading, length: u64) -> Result<Self, Error> {
+    /// Starts to read; returns once the first bytes are there, so that what can't be read has an error page. A page that
+    /// a browser will show is made tame.
+    pub(super) async fn start(
+        mut reading: content::Reading,
+        length: u64,
+        tame: Option<Tame>,
+    ) -> Result<Self, Error> {
         let first = if length == 0 { None } else { reading.next().await.transpose()? };
-        Ok(Self { first, next: Box::pin(read(reading)), left: length })
+        Ok(Self { first, next: Box::pin(read(reading)), unread: length, left: length, tame })
+    }
+
+    /// The next bytes, as they were published.
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Result<Bytes, Error>> {
+        let bytes = if let Some(first) = self.first.take() {
+            first
+        } else {
+            let (reading, bytes) = ready!(self.next.as_mut().poll(cx));
+            self.next = Box::pin(read(reading));
+            bytes.unwrap_or(Err(Error::Stopped))?
+        };
+        self.unread = self.unread.saturating_sub(bytes.len() as u64);
+        Poll::Ready(Ok(bytes))
     }
 }
 
@@ -40,25 +63,24 @@ impl Body for Reading {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
-        if self.left == 0 {
-            return Poll::Ready(None);
-        }
-        let bytes = if let Some(first) = self.first.take() {
-            first
-        } else {
-            let (reading, bytes) = ready!(self.next.as_mut().poll(cx));
-            self.next = Box::pin(read(reading));
-            match bytes {
-                Some(Ok(bytes)) => bytes,
-                Some(Err(error)) => {
+        while self.left > 0 {
+            let mut bytes = match ready!(self.poll_read(cx)) {
+                Ok(bytes) => bytes,
+                Err(error) => {
                     tracing::debug!(%error, "content that was being sent to a browser broke off");
                     return Poll::Ready(Some(Err(error)));
                 }
-                None => return Poll::Ready(Some(Err(Error::Stopped))),
+            };
+            let end = self.unread == 0;
+            if let Some(tame) = &mut self.tame {
+                bytes = tame.next(&bytes, end);
             }
-        };
-        self.left = self.left.saturating_sub(bytes.len() as u64);
-        Poll::Ready(Some(Ok(Frame::data(bytes))))
+            self.left = self.left.saturating_sub(bytes.len() as u64);
+            if !bytes.is_empty() {
+                return Poll::Ready(Some(Ok(Frame::data(bytes))));
+            }
+        }
+        Poll::Ready(None)
     }
 
     fn is_end_stream(&self) -> bool {

@@ -11,6 +11,7 @@ use super::address::{Host, Wanted};
 use super::body::Reading;
 use super::pages::Page;
 use super::range::{self, Part};
+use super::tame::Tame;
 use super::{Gateway, Reply, form, guard, media};
 use crate::content::{File, FileBody, OpenOptions, Opened};
 
@@ -97,7 +98,9 @@ fn tag(file: &File) -> String {
 
 async fn file(gateway: &Gateway, head: &Parts, wanted: &Wanted, file: &File) -> Result<Reply, Page> {
     let tag = tag(file);
-    let part = range::wanted(&head.headers, file.length, &tag);
+    let page = media::is_page(file.media.as_ref()) && !is_saved(head) && guard::is_browser(&head.headers);
+    // What is made tame is so from its beginning on.
+    let part = if page { Part::Whole } else { range::wanted(&head.headers, file.length, &tag) };
     let (status, range) = match &part {
         _ if range::is_known(&head.headers, &tag) => (StatusCode::NOT_MODIFIED, 0..0),
         Part::Whole => (StatusCode::OK, 0..file.length),
@@ -108,7 +111,8 @@ async fn file(gateway: &Gateway, head: &Parts, wanted: &Wanted, file: &File) -> 
     let body = if length == 0 || head.method == Method::HEAD {
         Either::Left(Full::new(Bytes::new()))
     } else {
-        let reading = Reading::start(gateway.content.read(file, range.clone()), length).await;
+        let reading = gateway.content.read(file, range.clone());
+        let reading = Reading::start(reading, length, page.then(Tame::default)).await;
         Either::Right(reading.map_err(|error| Page::error(&error))?)
     };
     let mut reply = Reply::new(body);
@@ -130,11 +134,16 @@ async fn file(gateway: &Gateway, head: &Parts, wanted: &Wanted, file: &File) -> 
     Ok(reply)
 }
 
+/// Whether a file is to be saved, by the request.
+fn is_saved(head: &Parts) -> bool {
+    form::query(head.uri.query(), "download").is_some()
+}
+
 /// What the headers say of a file, whatever part of it is sent.
 fn headers_of(headers: &mut HeaderMap, head: &Parts, wanted: &Wanted, file: &File) {
     guard::for_content(headers);
     let shown = media::shown(file.media.as_ref());
-    let saved = shown.attachment || form::query(head.uri.query(), "download").is_some();
+    let saved = shown.attachment || is_saved(head);
     headers.extend(HeaderValue::try_from(shown.media).ok().map(|media| (header::CONTENT_TYPE, media)));
     if saved {
         let attachment = media::attachment(wanted.uri.path().name());

@@ -12,9 +12,10 @@ use super::address::Host;
 const CONTENT: &str = "default-src 'none'; img-src 'self' data:; media-src 'self' data:; font-src 'self' data:; \
                        style-src 'self' 'unsafe-inline'; script-src 'none'; object-src 'none'; connect-src 'none'; \
                        base-uri 'none'; form-action 'none'; frame-ancestors 'none'; sandbox allow-same-origin";
-/// For the gateway's own pages. What a form leads to may be a site's own origin.
+/// For the gateway's own pages. What a form leads to may be a site's own origin. No sandbox, in which a job's page would
+/// not renew itself.
 const OWN: &str = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'; \
-                   form-action 'self' http://*.localhost:*; sandbox allow-forms allow-same-origin";
+                   form-action 'self' http://*.localhost:*";
 const PERMISSIONS: &str = "accelerometer=(), autoplay=(), browsing-topics=(), camera=(), clipboard-read=(), \
                            display-capture=(), fullscreen=(), geolocation=(), gyroscope=(), hid=(), \
                            microphone=(), midi=(), payment=(), serial=(), usb=(), xr-spatial-tracking=()";
@@ -45,6 +46,8 @@ pub(super) fn for_content(headers: &mut HeaderMap) {
 /// Headers of the gateway's own pages.
 pub(super) fn for_own(headers: &mut HeaderMap) {
     common(headers, OWN);
+    // Without a referrer a browser would not state the origin of a form either.
+    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("same-origin"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
 }
 
@@ -74,6 +77,12 @@ pub(super) fn may_act(headers: &HeaderMap, host: &Host) -> bool {
 /// Whether a browser asks, that will show the answer as a page of its own.
 pub(super) fn is_page_view(headers: &HeaderMap) -> bool {
     matches!(fetch(headers, "sec-fetch-dest"), Some("document" | "iframe" | "frame" | "object" | "embed"))
+}
+
+/// Whether a browser asks, rather than a program that wants what was published.
+pub(super) fn is_browser(headers: &HeaderMap) -> bool {
+    let agent = headers.get(header::USER_AGENT).map(HeaderValue::as_bytes).unwrap_or_default();
+    fetch(headers, "sec-fetch-dest").is_some() || agent.starts_with(b"Mozilla/")
 }
 
 /// What only the gateway's own pages know: without it nothing is done. New at each start.

@@ -13,6 +13,12 @@ pub(super) struct Shown {
     pub(super) attachment: bool,
 }
 
+const PAGE: &str = "text/html";
+/// Shown inside pages all the same; alone it would be a page of its own, with all that pages can have in it.
+const DRAWING: &str = "image/svg+xml";
+/// Encodings of pages in which ASCII is ASCII, and nothing can stand between its letters unseen.
+const CHARSETS: &[&str] = &["utf-8", "us-ascii", "iso-8859-", "windows-125", "koi8-"];
+
 /// Types that browsers show without giving them any power that the policy does not take away.
 const INLINE: &[&str] = &[
     "audio/aac",
@@ -32,12 +38,10 @@ const INLINE: &[&str] = &[
     "image/gif",
     "image/jpeg",
     "image/png",
-    "image/svg+xml",
     "image/vnd.microsoft.icon",
     "image/webp",
     "image/x-icon",
     "text/css",
-    "text/html",
     "text/plain",
     "video/mp4",
     "video/ogg",
@@ -65,6 +69,12 @@ pub(super) fn shown(media: Option<&MediaType>) -> Shown {
         return Shown { media: allium_content::media::UNKNOWN.to_owned(), attachment: true };
     };
     let essence = media.essence().to_ascii_lowercase();
+    if is_page(Some(media)) {
+        return Shown { media: format!("{PAGE}; charset={}", charset(media)), attachment: false };
+    }
+    if essence == DRAWING {
+        return Shown { media: essence, attachment: true };
+    }
     if INLINE.contains(&essence.as_str()) {
         return Shown { media: media.as_str().to_owned(), attachment: false };
     }
@@ -76,7 +86,18 @@ pub(super) fn shown(media: Option<&MediaType>) -> Shown {
 
 /// Whether it is a page, with links that people follow.
 pub(super) fn is_page(media: Option<&MediaType>) -> bool {
-    media.is_some_and(|media| media.essence().eq_ignore_ascii_case("text/html"))
+    media.is_some_and(|media| media.essence().eq_ignore_ascii_case(PAGE))
+}
+
+/// The encoding of a page: always stated, so that the page can't state another.
+fn charset(media: &MediaType) -> String {
+    let lower = media.as_str().to_ascii_lowercase();
+    let stated =
+        lower.split_once("charset=").map(|(_, rest)| rest.trim_start_matches('"')).unwrap_or_default();
+    let letter = |c: char| c.is_ascii_alphanumeric() || c == '-';
+    let stated = stated.split(|c| !letter(c)).next().unwrap_or_default();
+    let known = CHARSETS.iter().any(|known| stated.starts_with(known));
+    if known { stated } else { "utf-8" }.to_owned()
 }
 
 /// `Content-Disposition` of a file that is to be saved (RFC 6266).

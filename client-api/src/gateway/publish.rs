@@ -47,11 +47,11 @@ pub(super) async fn publish(gateway: &Gateway, head: &Parts, body: Incoming) -> 
             }
             Some("files") if has_file(&field) => {
                 let folder = match work.take() {
-                    Some(Work::Folder(folder)) => folder,
+                    Some(Work::Folder(folder)) => *folder,
                     Some(Work::File(..)) => return Err(Page::bad_form("It has a file and a folder.")),
                     None => Folder::new(&wishes)?,
                 };
-                work = Some(Work::Folder(folder.add(&gateway.content, field).await?));
+                work = Some(Work::Folder(Box::new(folder.add(&gateway.content, field).await?)));
             }
             _ => {}
         }
@@ -85,7 +85,7 @@ fn has_file(field: &Field<'static>) -> bool {
 /// What is being published.
 enum Work {
     File(String, Job<Published>),
-    Folder(Folder),
+    Folder(Box<Folder>),
 }
 
 /// What the form's other fields say; they come before the files.

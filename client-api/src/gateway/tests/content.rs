@@ -15,6 +15,7 @@ fn site() -> Upload {
     let large: Vec<u8> = (0..300_000_u32).map(|n| b'a' + (n % 23) as u8).collect();
     let entries = vec![
         file("index.html", b"<h1>Hello</h1><script>alert(1)</script>"),
+        file("out.html", b"<link rel=preconnect href=http://x.example><p>"),
         file("dot.png", b"\x89PNG"),
         file("notes/a b.txt", b"a text"),
         file("notes/run.js", b"alert(1)"),
@@ -59,6 +60,14 @@ async fn a_site_is_served_and_can_do_nothing() {
     assert_eq!(header(&page, "referrer-policy"), Some("no-referrer"));
     assert_eq!(header(&page, "content-type"), Some("text/html; charset=utf-8"));
     assert!(header(&page, "cache-control").unwrap().contains("immutable"));
+
+    // A browser gets what reaches out of the gateway by no rule of the policy made harmless; a program, all as it is.
+    let out = format!("{at}out.html");
+    assert_eq!(body(&world.get(&out).await), "<link rel=preconnect href=http://x.example><p>");
+    let shown = world.get_with(&out, VIEW).await;
+    assert_eq!(body(&shown), "<area rel=preconnect href=http://x.example><p>");
+    let part = world.get_with(&out, "User-Agent: Mozilla/5.0\r\nRange: bytes=2-4\r\n").await;
+    assert_eq!((status(&part), body(&part)), (200, body(&shown)));
 
     let script = world.get(&format!("{at}notes/run.js")).await;
     assert_eq!(header(&script, "content-type"), Some("text/plain; charset=utf-8"));

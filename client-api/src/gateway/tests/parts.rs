@@ -4,7 +4,9 @@ use allium_content::MediaType;
 use hyper::HeaderMap;
 use hyper::header::{IF_NONE_MATCH, IF_RANGE, RANGE};
 
+use super::super::pages::Page;
 use super::super::range::{Part, is_known, wanted};
+use super::super::tame::Tame;
 use super::super::{address::Wanted, media};
 
 fn part(range: &'static str, if_range: Option<&'static str>) -> Part {
@@ -56,6 +58,15 @@ fn content_types() {
         assert!(shown(saved).attachment, "{saved}");
     }
     assert!(media::shown(None).attachment);
+    // Loaded by a page it is an image; opened alone it is saved.
+    assert_eq!(
+        (shown("image/svg+xml").media.as_str(), shown("image/svg+xml").attachment),
+        ("image/svg+xml", true)
+    );
+    assert_eq!(shown("text/html").media, "text/html; charset=utf-8");
+    assert_eq!(shown("text/html; charset=\"ISO-8859-15\"").media, "text/html; charset=iso-8859-15");
+    assert_eq!(shown("text/html; charset=utf-16").media, "text/html; charset=utf-8");
+    assert_eq!(shown("text/html; charset=iso-2022-jp").media, "text/html; charset=utf-8");
     assert_eq!(media::attachment(Some("ä\"\r\nb.pdf")), "attachment; filename*=UTF-8''%C3%A4%22%0D%0Ab.pdf");
 }
 
@@ -80,4 +91,75 @@ fn keys_in_paths() {
     assert!(Wanted::of("/KSK@word/../x").unwrap().is_err());
     let pasted = Wanted::typed("http://127.0.0.1:8888/KSK@word/a/").unwrap();
     assert_eq!(pasted.path(), "/KSK@word/a/");
+}
+
+/// The page in pieces of `size` bytes, made tame.
+fn tame(page: &[u8], size: usize) -> String {
+    let (mut tame, mut out) = (Tame::default(), Vec::new());
+    let mut left = page.len();
+    for piece in page.chunks(size) {
+        left -= piece.len();
+        out.extend_from_slice(&tame.next(piece, left == 0));
+    }
+    assert_eq!(out.len(), page.len());
+    String::from_utf8_lossy(&out).into_owned()
+}
+
+#[test]
+fn tags_that_reach_out_do_nothing() {
+    let same = [
+        "<link rel=stylesheet href=a.css><link rel='Shortcut Icon' href=\"i.png\" />",
+        "<meta charset=utf-8><meta name=\"viewport\" content=\"width=device-width\"><meta property=og:x content=y>",
+        "<meta http-equiv=Content-Type content='text/html; charset=utf-8'><linked><metal><frameset><iframes>",
+        "a < b, <r, <b>refer</b>, <li",
+        "",
+        "<",
+        "<link",
+        "r",
+    ];
+    let changed = [
+        ("<link rel=preconnect href=http://x>", "<area rel=preconnect href=http://x>"),
+        ("<LINK rel=\"stylesheet preconnect\">", "<area rel=\"stylesheet preconnect\">"),
+        ("<link rel=&#112;reconnect>", "<area rel=&#112;reconnect>"),
+        ("<link/rel=preconnect>", "<area/rel=preconnect>"),
+        ("<link rel=icon\0 rel=preconnect>", "<area rel=icon\0 rel=preconnect>"),
+        ("<link a='>' rel=preconnect>", "<area a='>' rel=preconnect>"),
+        ("<link rel=preconnect rel=icon>", "<area rel=preconnect rel=icon>"),
+        ("<link rel = preconnect>", "<area rel = preconnect>"),
+        ("<meta name=referrer content=unsafe-url>", "<area name=referrer content=unsafe-url>"),
+        ("<meta http-equiv=refresh content=0>", "<area http-equiv=refresh content=0>"),
+        ("<iFrame src=//x></IFRAME>", "<legend src=//x></legend>"),
+        ("<frame src=//x><iframe\n>", "<track src=//x><legend\n>"),
+        ("<a href=x ReferrerPolicy=unsafe-url>", "<a href=x r-ferrerpolicy=unsafe-url>"),
+        ("<<<link rel=preload>rrreferrerpolicy", "<<<area rel=preload>rrr-ferrerpolicy"),
+    ];
+    for (page, expected) in same.iter().filter(|p| **p != "<link").map(|page| (*page, *page)).chain(changed) {
+        for size in [1, 2, 3, 7, 1000] {
+            assert_eq!(tame(page.as_bytes(), size), expected, "pieces of {size}");
+        }
+    }
+    let long = format!("<link rel=icon x='{}'>", "x".repeat(5000));
+    assert!(tame(long.as_bytes(), 100).starts_with("<area rel=icon"));
+    assert_eq!(tame(b"\xff\xfe<\0", 1), "  <\0");
+}
+
+#[test]
+fn errors_say_whose_fault_it_is() {
+    use crate::content::Error;
+    let errors = [
+        (Error::Uri(allium_content::uri::Error::Kind), 400),
+        (Error::NotFound("x".into()), 404),
+        (Error::NoSuchPath("x".into()), 404),
+        (Error::Unavailable("x".into()), 503),
+        (Error::Invalid("x".into()), 502),
+        (Error::TooLarge { length: 2, limit: 1 }, 413),
+        (Error::Collision, 409),
+        (Error::Unpublishable("x".into()), 400),
+        (Error::Stopped, 503),
+    ];
+    for (error, status) in errors {
+        let reply = Page::error(&error).reply();
+        assert_eq!(reply.status().as_u16(), status, "{error}");
+        assert_eq!(reply.headers().contains_key("retry-after"), status == 503);
+    }
 }

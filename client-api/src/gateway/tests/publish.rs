@@ -76,15 +76,20 @@ async fn what_can_not_be_published_says_why() {
     }
 }
 
-#[tokio::test]
-async fn an_upload_that_breaks_off_is_given_up() {
-    let world = world();
+/// A form whose file does not end.
+fn endless(world: &World) -> String {
     let token = world.gateway.token.text();
-    let request = format!(
+    format!(
         "POST /-/publish HTTP/1.1\r\nHost: localhost\r\nContent-Type: multipart/form-data; boundary=xyz\r\n\
          Content-Length: 100000\r\n\r\n--xyz\r\nContent-Disposition: form-data; name=\"token\"\r\n\r\n{token}\r\n\
          --xyz\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a\"\r\n\r\nsome"
-    );
+    )
+}
+
+#[tokio::test]
+async fn an_upload_that_breaks_off_is_given_up() {
+    let world = world();
+    let request = endless(&world);
     let room = || world.gateway.jobs.room().is_some();
     for _ in 0..40 {
         let mut client = world.client();
@@ -94,4 +99,26 @@ async fn an_upload_that_breaks_off_is_given_up() {
         let _ = client.read_to_end(&mut said).await;
     }
     assert!(room());
+}
+
+#[tokio::test]
+async fn there_are_only_so_many_uploads_at_a_time() {
+    let world = world();
+    let mut clients = Vec::new();
+    while world.gateway.jobs.room().is_some() {
+        let mut client = world.client();
+        client.write_all(endless(&world).as_bytes()).await.unwrap();
+        clients.push(client);
+        tokio::task::yield_now().await;
+        assert!(clients.len() < 1000);
+    }
+    let token = world.gateway.token.text().to_owned();
+    let form = [("token", None, token.as_str()), ("file", Some("a.txt"), "text")];
+    let busy = world.post("/-/publish", "", &form).await;
+    assert_eq!((status(&busy), header(&busy, "retry-after")), (503, Some("30")));
+    // Clients that go away make room.
+    clients.clear();
+    while world.gateway.jobs.room().is_none() {
+        tokio::task::yield_now().await;
+    }
 }
