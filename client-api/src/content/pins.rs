@@ -45,7 +45,7 @@ const VERSION: u32 = 1;
 /// Everything pinned: by URI, the names of the blocks.
 pub(super) struct Pins {
     state: Option<PathBuf>,
-    pins: Mutex<BTreeMap<String, Arc<[Key]>>>,
+    kept: Mutex<BTreeMap<String, Arc<[Key]>>>,
     /// Held while the file is written, so that an older state never replaces a newer one.
     saving: tokio::sync::Mutex<()>,
 }
@@ -66,11 +66,11 @@ impl Pins {
                 None
             }
         });
-        Self { state, pins: Mutex::new(saved.unwrap_or_default()), saving: tokio::sync::Mutex::default() }
+        Self { state, kept: Mutex::new(saved.unwrap_or_default()), saving: tokio::sync::Mutex::default() }
     }
 
     fn all(&self) -> BTreeMap<String, Arc<[Key]>> {
-        self.pins.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Tells the store again, which may not remember.
@@ -91,7 +91,7 @@ impl Pins {
         keys.dedup();
         let keys: Arc<[Key]> = keys.into();
         let before = {
-            let mut pins = self.pins.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut pins = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
             pins.insert(uri.to_string(), Arc::clone(&keys))
         };
         pin(&**blocks, &keys).await;
@@ -104,7 +104,7 @@ impl Pins {
 
     /// Forgets a pin. Whether there was one.
     pub(super) async fn forget(&self, blocks: &dyn Blocks, uri: &Uri) -> Result<bool, Error> {
-        let keys = self.pins.lock().unwrap_or_else(PoisonError::into_inner).remove(&uri.to_string());
+        let keys = self.kept.lock().unwrap_or_else(PoisonError::into_inner).remove(&uri.to_string());
         let Some(keys) = keys else { return Ok(false) };
         self.save().await?;
         self.release(blocks, &keys).await;
