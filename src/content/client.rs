@@ -74,7 +74,10 @@ impl Client {
                 dir.display()
             ),
             Err(error) => Err(error).with_context(|| {
-                format!("no router runs in {}: start one with `allium run`, or name its folder with --data-dir", dir.display())
+                format!(
+                    "no router runs in {}: start one with `allium run`, or name its folder with --data-dir",
+                    dir.display()
+                )
             }),
         }
     }

@@ -78,7 +78,12 @@ impl Sink for Stdout {
 
 /// Fetches what a file lacks. Where the answer breaks off it is asked again for the rest: the router says then what is
 /// wrong, or goes on.
-pub(super) async fn fill(client: &mut Client, uri: &str, sink: &mut impl Sink, bar: &Bar) -> anyhow::Result<()> {
+pub(super) async fn fill(
+    client: &mut Client,
+    uri: &str,
+    sink: &mut impl Sink,
+    bar: &Bar,
+) -> anyhow::Result<()> {
     while sink.have() < sink.mark().length {
         let before = sink.have();
         match piece(client, uri, sink, bar).await {

@@ -94,7 +94,13 @@ async fn stdout(client: &mut Client, uri: &str, mark: Mark) -> anyhow::Result<Va
     Ok(json!({ "uri": uri, "hash": out.finish()? }))
 }
 
-async fn file(client: &mut Client, uri: &str, mark: Mark, target: &Path, force: bool) -> anyhow::Result<Value> {
+async fn file(
+    client: &mut Client,
+    uri: &str,
+    mark: Mark,
+    target: &Path,
+    force: bool,
+) -> anyhow::Result<Value> {
     target::check_file(target, force)?;
     let length = mark.length;
     let mut partial = Partial::open(with_suffix(target, ".part"), mark)?;
@@ -107,7 +113,9 @@ async fn file(client: &mut Client, uri: &str, mark: Mark, target: &Path, force: 
     let finished = partial.finish()?;
     let hash = finished.hash.clone();
     finished.place(target, force)?;
-    Ok(json!({ "uri": uri, "path": target.display().to_string(), "length": length, "files": 1, "hash": hash }))
+    Ok(
+        json!({ "uri": uri, "path": target.display().to_string(), "length": length, "files": 1, "hash": hash }),
+    )
 }
 
 /// All is fetched into a folder beside the target, and goes into its places when all is there.
@@ -158,15 +166,18 @@ async fn list(client: &mut Client, uri: &str) -> anyhow::Result<Vec<Wanted>> {
     for line in listed {
         let (path, uri, mark) = match line {
             Listed::File { path, uri, mark } => (path, uri, mark),
-            Listed::Link { path, uri } => match open(client, &uri).await.with_context(|| format!("{path:?}"))? {
-                Opened::File { uri, mark } => (path, uri, mark),
-                Opened::Folder { uri } => {
-                    eprintln!("allium: {path:?} is left out: it is a link to another folder, {uri}");
-                    continue;
+            Listed::Link { path, uri } => {
+                match open(client, &uri).await.with_context(|| format!("{path:?}"))? {
+                    Opened::File { uri, mark } => (path, uri, mark),
+                    Opened::Folder { uri } => {
+                        eprintln!("allium: {path:?} is left out: it is a link to another folder, {uri}");
+                        continue;
+                    }
                 }
-            },
+            }
         };
-        let path = path.parse().with_context(|| format!("the folder has a name that can't be used, {path:?}"))?;
+        let path =
+            path.parse().with_context(|| format!("the folder has a name that can't be used, {path:?}"))?;
         wanted.push(Wanted { path, uri, mark });
     }
     Ok(wanted)

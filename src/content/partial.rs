@@ -74,7 +74,10 @@ impl Partial {
     fn read_again(&mut self) -> anyhow::Result<()> {
         let mut piece = vec![0; PIECE];
         loop {
-            let read = self.file.read(&mut piece).with_context(|| format!("{} can't be read", self.bytes.display()))?;
+            let read = self
+                .file
+                .read(&mut piece)
+                .with_context(|| format!("{} can't be read", self.bytes.display()))?;
             let Some(piece) = piece.get(..read).filter(|piece| !piece.is_empty()) else { return Ok(()) };
             self.hasher.update(piece);
             self.have += read as u64;
@@ -141,7 +144,8 @@ impl Finished {
         if !force && target.symlink_metadata().is_ok() {
             bail!("{} exists already: --force overwrites it", target.display());
         }
-        std::fs::rename(&self.bytes, target).with_context(|| format!("{} can't be written", target.display()))?;
+        std::fs::rename(&self.bytes, target)
+            .with_context(|| format!("{} can't be written", target.display()))?;
         let _ = std::fs::remove_file(&self.note);
         Ok(())
     }

@@ -124,7 +124,8 @@ fn file_name(source: &Path, kind: Kind) -> anyhow::Result<Option<Name>> {
     if kind == Kind::Stdin {
         return Ok(None);
     }
-    let real: PathBuf = if source.file_name().is_some() { source.to_owned() } else { source.canonicalize()? };
+    let real: PathBuf =
+        if source.file_name().is_some() { source.to_owned() } else { source.canonicalize()? };
     let Some(name) = real.file_name() else { return Ok(None) };
     let name = name.to_str().context("the file's name is not UTF-8: give one with --name")?;
     name.parse().map(Some).with_context(|| format!("{name:?} can't stand in a key: give a name with --name"))

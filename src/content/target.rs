@@ -13,7 +13,9 @@ pub(super) fn default_name(uri: &Uri) -> String {
         (Some(name), _) => name.to_owned(),
         (None, Uri::Ssk { name, .. } | Uri::Usk { name, .. }) => name.to_string(),
         (None, Uri::Ksk { word, .. }) => word.to_string(),
-        (None, Uri::Chk { .. }) => uri.bare().chars().take("CHK@".len() + 8).collect::<String>().replace('@', "-"),
+        (None, Uri::Chk { .. }) => {
+            uri.bare().chars().take("CHK@".len() + 8).collect::<String>().replace('@', "-")
+        }
     };
     // A stranger's name must not become a hidden file, or an option of some program.
     match name.strip_prefix(['.', '-']) {

@@ -9,7 +9,8 @@ use super::{keygen, owner, target, walk};
 
 mod whole;
 
-const CHK: &str = "CHK@aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaA,bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbA,oQABAAA";
+const CHK: &str =
+    "CHK@aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaA,bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbA,oQABAAA";
 
 fn uri(text: &str) -> Uri {
     text.parse().unwrap()

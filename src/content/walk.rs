@@ -24,7 +24,8 @@ pub(super) fn files(folder: &Path) -> anyhow::Result<Vec<Found>> {
     let mut files = Vec::new();
     let mut open = vec![(folder.to_owned(), allium_content::Path::default())];
     while let Some((real, at)) = open.pop() {
-        let entries = std::fs::read_dir(&real).with_context(|| format!("{} can't be read", real.display()))?;
+        let entries =
+            std::fs::read_dir(&real).with_context(|| format!("{} can't be read", real.display()))?;
         for entry in entries {
             let entry = entry?;
             let real = entry.path();

@@ -43,7 +43,8 @@ impl Failure {
 
     /// A secret key stood where it may be logged.
     pub(super) fn secret() -> Self {
-        let message = "a key to publish with is secret: give it in the header Allium-To, not in the query".to_owned();
+        let message =
+            "a key to publish with is secret: give it in the header Allium-To, not in the query".to_owned();
         Self { status: StatusCode::BAD_REQUEST, code: "secret_in_query", message }
     }
 

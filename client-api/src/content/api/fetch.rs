@@ -85,15 +85,9 @@ impl From<Listed> for Line {
                 hash: file.hash.map(|hash| blake3::Hash::from_bytes(hash).to_hex().to_string()),
                 etag: Some(etag(&file)),
             },
-            ListedBody::Link(uri) => Self {
-                path,
-                kind: "link",
-                uri: uri.to_string(),
-                length: None,
-                media,
-                hash: None,
-                etag: None,
-            },
+            ListedBody::Link(uri) => {
+                Self { path, kind: "link", uri: uri.to_string(), length: None, media, hash: None, etag: None }
+            }
         }
     }
 }
@@ -223,15 +217,13 @@ fn short() -> Failure {
 async fn next(reading: &mut Reading) -> Result<Option<Bytes>, Failure> {
     let mut blocks = reading.progress().borrow().blocks;
     loop {
-        match timeout(PATIENCE, reading.next()).await {
-            Ok(bytes) => return Ok(bytes.transpose()?),
-            Err(_) => {
-                let now = reading.progress().borrow().blocks;
-                if now == blocks {
-                    return Err(Failure::late(PATIENCE.as_secs()));
-                }
-                blocks = now;
-            }
+        if let Ok(bytes) = timeout(PATIENCE, reading.next()).await {
+            return Ok(bytes.transpose()?);
         }
+        let now = reading.progress().borrow().blocks;
+        if now == blocks {
+            return Err(Failure::late(PATIENCE.as_secs()));
+        }
+        blocks = now;
     }
 }

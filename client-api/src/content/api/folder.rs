@@ -19,7 +19,7 @@ use tokio_tar::{Archive, Entry, EntryType};
 use super::answer::{self, Failure, Reply, Teller};
 use super::publish::{OPTIONS, published, reader};
 use super::query::Query;
-use crate::content::{Content, Error, Part, Progress, PutOptions, Source, Upload};
+use crate::content::{Content, Error, Part, Progress, Published, PutOptions, Source, Upload};
 
 /// The longest file that is kept in memory.
 const SMALL: u64 = 32 * 1024;
@@ -90,15 +90,13 @@ impl Packing {
         let options = PutOptions { pin: false, ..self.options.clone() };
         let job = self.content.put(upload, options);
         let before = self.done.clone();
-        let folder = self.teller.follow(job, |now| Progress { bytes: before.bytes, ..sum(&before, now) }).await?;
+        let folder =
+            self.teller.follow(job, |now| Progress { bytes: before.bytes, ..sum(&before, now) }).await?;
         if pin {
             self.teller.follow(self.content.pin(folder.uri.clone()), |_| before.clone()).await?;
         }
-        let mut answer = published(&folder);
-        if let Some(blocks) = answer.get_mut("blocks") {
-            *blocks = (folder.blocks + before.blocks).into();
-        }
-        Ok(answer)
+        // The large files' blocks and bytes were published before the folder's own.
+        Ok(published(&Published { blocks: folder.blocks + before.blocks, length: before.bytes, ..folder }))
     }
 
     /// Takes an entry of the archive.
@@ -112,7 +110,10 @@ impl Packing {
             return Err(Failure::archive(format!("a folder has at most {MAX_ENTRIES} files")));
         }
         if !self.paths.insert(path.clone()) {
-            return Err(Failure::archive(format!("{path:?} stands in the archive twice", path = path.as_str())));
+            return Err(Failure::archive(format!(
+                "{path:?} stands in the archive twice",
+                path = path.as_str()
+            )));
         }
         let length = entry.effective_size();
         let part = if length <= SMALL && self.held + length <= MEMORY {
@@ -177,8 +178,9 @@ fn file_path<R: AsyncRead + Unpin>(entry: &Entry<R>) -> Result<Option<Path>, Fai
             let text = std::str::from_utf8(&bytes)
                 .map_err(|_| Failure::archive(format!("the name {shown:?} is not UTF-8")))?;
             let text = text.trim_start_matches("./");
-            let path: Path =
-                text.parse().map_err(|error| Failure::archive(format!("the name {shown:?} can't be used: {error}")))?;
+            let path: Path = text
+                .parse()
+                .map_err(|error| Failure::archive(format!("the name {shown:?} can't be used: {error}")))?;
             if path.is_empty() || text.ends_with('/') {
                 return Err(Failure::archive(format!("{shown:?} is no name of a file")));
             }

@@ -18,8 +18,7 @@ pub(super) fn keygen(query: &Query, content: &Content) -> Result<Reply, Failure>
     query.only(&[])?;
     let owner = content.new_owner();
     let insert = owner.expose();
-    let mut reply =
-        answer::json(&json!({ "insert": insert.as_str(), "public": owner.reader().to_string() }));
+    let mut reply = answer::json(&json!({ "insert": insert.as_str(), "public": owner.reader().to_string() }));
     reply.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     Ok(reply)
 }
