@@ -28,8 +28,9 @@ mod open;
 mod pins;
 mod publish;
 mod reading;
-mod service;
+mod recent;
 mod sending;
+mod service;
 #[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! Signed documents: got, published, and the search for the newest edition.
 
+use std::pin::pin;
 use std::sync::Arc;
 
 use allium_content::block::{self, Block};
@@ -63,13 +64,23 @@ pub(super) async fn edition(
     edition: u64,
 ) -> Result<Option<Document>, Error> {
     let own = edition_name(name, edition).map_err(allium_content::uri::Error::from)?;
-    if let Some(found) = document(blocks, key, Slot::Document(own.as_str()), false).await? {
-        return Ok(Some(found));
+    let mut own = pin!(document(blocks, key, Slot::Document(own.as_str()), false));
+    let mut hint = pin!(hint(blocks, key, name));
+    let of_this = |hint: Result<Option<Newest>, Error>| {
+        let hint = hint.ok().flatten().filter(|newest| newest.edition == edition);
+        hint.map(|newest| newest.document)
+    };
+    tokio::select! {
+        biased;
+        found = &mut own => match found {
+            Ok(Some(found)) => Ok(Some(found)),
+            other => of_this(hint.await).map_or(other, |document| Ok(Some(document))),
+        },
+        hinted = &mut hint => match of_this(hinted) {
+            Some(document) => Ok(Some(document)),
+            None => own.await,
+        },
     }
-    Ok(hint(blocks, key, name)
-        .await?
-        .filter(|newest| newest.edition == edition)
-        .map(|newest| newest.document))
 }
 
 /// What the owner's hint says.

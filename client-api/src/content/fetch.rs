@@ -1,12 +1,12 @@
 //! Content by its CHK: which blocks are asked for, when, and what comes of it.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use allium_content::block::{Block, ContentBlock};
-use allium_content::tree::{self, Params, ReadOptions, Reader, Root, Want};
+use allium_content::tree::{self, Params, ReadOptions, Reader, Role, Root, Want};
 use allium_content::{Chk, Key, MediaType, RootKind, block};
 use allium_store::Why;
 use bytes::Bytes;
@@ -14,6 +14,8 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 
+use super::recent::Recent;
+use super::service::{Inner, locked};
 use super::{Blocks, Error, Progress};
 
 /// Most blocks under way for one reading, those that are late not counted.
@@ -134,6 +136,9 @@ fn step(reader: &mut Reader, told: Told) -> Said {
 /// A range of content on its way.
 pub(super) struct Fetch {
     blocks: Arc<dyn Blocks>,
+    /// Blocks that were read of late; who is thorough asks the network.
+    recent: Option<Arc<Mutex<Recent<Key, ContentBlock>>>>,
+    kind: RootKind,
     /// Absent only while a step is made, and for ever if one was given up.
     reader: Option<Reader>,
     root: Option<Root>,
@@ -154,26 +159,23 @@ pub(super) struct Fetch {
     progress: watch::Sender<Progress>,
     /// Every key that was asked for, for who wants to know.
     pub(super) keys: Option<Vec<Key>>,
-    /// Blocks that nobody has.
-    pub(super) missing: u64,
+    /// Blocks that nobody has, for who is thorough.
+    pub(super) missing: BTreeSet<Key>,
     /// Rebuilt blocks that are stored again.
     pub(super) restored: u64,
 }
 
 impl Fetch {
     /// All of a CHK's content.
-    pub(super) fn new(
-        blocks: Arc<dyn Blocks>,
-        chk: Chk,
-        thorough: bool,
-        progress: watch::Sender<Progress>,
-    ) -> Self {
+    pub(super) fn new(inner: &Inner, chk: Chk, thorough: bool, progress: watch::Sender<Progress>) -> Self {
         progress.send_modify(|progress| {
             progress.total = progress.total.max(progress.blocks + 1);
             progress.required = progress.required.max(progress.blocks + 1);
         });
         Self {
-            blocks,
+            blocks: Arc::clone(&inner.blocks),
+            recent: (!thorough).then(|| Arc::clone(&inner.recent)),
+            kind: chk.root,
             reader: Some(Reader::new(chk, ReadOptions { thorough, ..ReadOptions::default() })),
             root: None,
             range: 0..u64::MAX,
@@ -188,7 +190,7 @@ impl Fetch {
             tried_again: false,
             progress,
             keys: None,
-            missing: 0,
+            missing: BTreeSet::new(),
             restored: 0,
         }
     }
@@ -265,9 +267,19 @@ impl Fetch {
         }
         self.since.insert(want.key, Some(Instant::now()));
         let blocks = Arc::clone(&self.blocks);
+        // Content is read once, what leads to it and what small files share again and again.
+        let shared = matches!(want.role, Role::Root | Role::Index) || self.kind == RootKind::Manifest;
+        let recent = self.recent.clone().filter(|_| shared);
         self.gets.spawn(async move {
             let began = Instant::now();
-            let result = get(&*blocks, want.key, false).await;
+            let held = recent.as_ref().and_then(|recent| locked(recent).get(&want.key));
+            let result = match held {
+                Some(block) => Ok(block.into()),
+                None => get(&*blocks, want.key, false).await,
+            };
+            if let (Some(recent), Ok(Block::Content(block))) = (recent, &result) {
+                locked(&recent).put(want.key, 1, block.clone());
+            }
             Answer { key: want.key, result, took: began.elapsed() }
         });
     }
@@ -308,6 +320,7 @@ impl Fetch {
         match answer.result {
             Ok(Block::Content(block)) => {
                 self.usual = (self.usual * 7 + answer.took) / 8;
+                self.missing.remove(&answer.key);
                 told.blocks.push(block);
                 self.progress.send_modify(|progress| progress.blocks += 1);
                 return;
@@ -315,7 +328,9 @@ impl Fetch {
             Ok(Block::Signed(_)) | Err(Why::Absent | Why::Invalid) => {}
             Err(why) => self.why = Some(why),
         }
-        self.missing += 1;
+        if self.thorough {
+            self.missing.insert(answer.key);
+        }
         told.missing.push(answer.key);
         self.progress.send_modify(|progress| progress.failed += 1);
     }

@@ -10,9 +10,9 @@ use bytes::Bytes;
 use tokio::sync::watch;
 
 use super::fetch::Fetch;
-use super::service::Inner;
 use super::sending::{Parts, Store, peek};
-use super::{Blocks, Error, File, FileBody, Folder, Listed, ListedBody, Part, Progress, Source};
+use super::service::Inner;
+use super::{Error, File, FileBody, Folder, Listed, ListedBody, Part, Progress, Source};
 
 /// Longer files have keys of their own.
 const PACKED: usize = 32 << 10;
@@ -118,18 +118,14 @@ pub(super) async fn load(
     if let Some(manifest) = inner.manifest(chk) {
         return Ok(manifest);
     }
-    let manifest = Arc::new(read(Arc::clone(&inner.blocks), chk, progress).await?);
+    let manifest = Arc::new(read(inner, chk, progress).await?);
     inner.remember(chk, &manifest);
     Ok(manifest)
 }
 
-async fn read(
-    blocks: Arc<dyn Blocks>,
-    chk: &Chk,
-    progress: &watch::Sender<Progress>,
-) -> Result<Manifest, Error> {
+async fn read(inner: &Inner, chk: &Chk, progress: &watch::Sender<Progress>) -> Result<Manifest, Error> {
     let invalid = |error: allium_content::manifest::Error| Error::Invalid(error.to_string());
-    let mut fetch = Fetch::new(blocks, chk.clone(), false, progress.clone());
+    let mut fetch = Fetch::new(inner, chk.clone(), false, progress.clone());
     // The first block says how many of the next ones are needed.
     let mut until = block::SIZE as u64;
     fetch.select(0..until);
@@ -157,7 +153,6 @@ pub(super) async fn list(
 ) -> Result<Vec<Listed>, Error> {
     let invalid = |error: allium_content::manifest::Error| Error::Invalid(error.to_string());
     let mut walk = Walk::new(folder.chk.clone()).map_err(invalid)?;
-    let mut manifests = BTreeMap::new();
     let mut files = Vec::new();
     let mut first = Some(Arc::clone(&folder.manifest));
     while let Some(chk) = walk.want().cloned() {
@@ -166,7 +161,6 @@ pub(super) async fn list(
             None => load(&inner, &chk, &progress).await?,
         };
         walk.supply(&manifest).map_err(invalid)?;
-        manifests.insert(chk, manifest.content_length());
         while let Some(file) = walk.file() {
             let below =
                 if folder.at.is_empty() { Some(file.path.clone()) } else { file.path.strip(&folder.at) };

@@ -157,8 +157,7 @@ impl Opening<'_> {
         if !at.rest.is_empty() {
             return Err(Error::NoSuchPath(at.rest.to_string()));
         }
-        let blocks = Arc::clone(&self.inner.blocks);
-        let mut fetch = Fetch::new(blocks, chk.clone(), false, self.progress.clone());
+        let mut fetch = Fetch::new(self.inner, chk.clone(), false, self.progress.clone());
         fetch.select(0..0);
         let root = fetch.root().await?;
         self.allowed(root.length)?;

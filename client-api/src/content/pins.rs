@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use allium_content::manifest::Place;
 use allium_content::uri::Uri;
-use allium_content::{Chk, Key, RootKind};
+use allium_content::{Chk, Key};
 use allium_router::store::write_atomic;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
@@ -249,16 +249,15 @@ impl Whole {
         chk: Chk,
         progress: &watch::Sender<Progress>,
     ) -> Result<(), Error> {
-        let (routing, kind) = (chk.routing, chk.root);
-        let mut fetch = Fetch::new(Arc::clone(&inner.blocks), chk, true, progress.clone());
+        let routing = chk.routing;
+        let mut fetch = Fetch::new(inner, chk, true, progress.clone());
         fetch.keys = Some(Vec::new());
-        let root = fetch.root().await?;
-        debug_assert!(root.kind == kind || kind == RootKind::Data);
         while fetch.next().await?.is_some() {}
         fetch.healed().await;
-        self.healed.missing += fetch.missing;
+        self.healed.missing += fetch.missing.len() as u64;
         self.healed.restored += fetch.restored;
-        for key in fetch.keys.take().unwrap_or_default() {
+        let keys: BTreeSet<Key> = fetch.keys.take().unwrap_or_default().into_iter().collect();
+        for key in keys {
             if key == routing {
                 self.block(inner, key).await?;
             } else {

@@ -11,8 +11,8 @@ use bytes::Bytes;
 use tokio::sync::watch;
 
 use super::documents::{self, seal};
-use super::service::Inner;
 use super::sending::{Parts, Store, length, peek};
+use super::service::Inner;
 use super::{Error, Progress, Published, PutOptions, Source, Upload};
 
 /// How often another edition is tried if others publish at the same time.

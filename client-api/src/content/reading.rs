@@ -8,8 +8,8 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::AbortHandle;
 
 use super::fetch::{Fetch, agrees};
-use super::jobs::Jobs;
-use super::{Blocks, Error, File, FileBody, Progress};
+use super::service::Inner;
+use super::{Error, File, FileBody, Progress};
 
 /// Pieces (of 32 KiB at most) that wait for a slow consumer; the reader itself holds no more than two segments.
 const WAITING: usize = 16;
@@ -31,13 +31,14 @@ impl Drop for Reading {
 }
 
 impl Reading {
-    pub(super) fn start(jobs: &Jobs, blocks: Arc<dyn Blocks>, file: &File, range: Range<u64>) -> Self {
+    pub(super) fn start(inner: &Arc<Inner>, file: &File, range: Range<u64>) -> Self {
         let (sender, pieces) = mpsc::channel(WAITING);
         let (progress, receiver) = watch::channel(Progress::default());
         let range = range.start.min(file.length)..range.end.min(file.length);
         let body = file.body.clone();
-        let task = jobs.spawn(async move {
-            if let Err(error) = give(blocks, body, range, progress, &sender).await {
+        let own = Arc::clone(inner);
+        let task = inner.jobs.spawn(async move {
+            if let Err(error) = give(&own, body, range, progress, &sender).await {
                 // A reader that is gone wants no error.
                 let _ = sender.send(Err(error)).await;
             }
@@ -48,6 +49,8 @@ impl Reading {
 
     /// The next bytes, in order; `None` at the end. May be cancelled.
     pub async fn next(&mut self) -> Option<Result<Bytes, Error>> {
+        // Behind the end nothing comes, however long what was rebuilt is being stored.
+        self.task.as_ref()?;
         let piece = self.pieces.recv().await;
         if piece.is_none() {
             let task = self.task.take()?;
@@ -75,7 +78,7 @@ impl Reading {
 }
 
 async fn give(
-    blocks: Arc<dyn Blocks>,
+    inner: &Inner,
     body: FileBody,
     range: Range<u64>,
     progress: watch::Sender<Progress>,
@@ -97,7 +100,7 @@ async fn give(
         }
         FileBody::Range(chk, within) => (chk, within),
     };
-    let mut fetch = Fetch::new(blocks, chk.clone(), false, progress);
+    let mut fetch = Fetch::new(inner, chk.clone(), false, progress);
     fetch.select(within.start.saturating_add(range.start)..within.start.saturating_add(range.end));
     let root = fetch.root().await?;
     agrees(root, &chk, within.end)?;

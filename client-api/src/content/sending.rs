@@ -148,6 +148,7 @@ impl Store {
     ) -> Result<(Chk, u64), Error> {
         let media = options.media.as_ref().map_or(0, |media| media.as_str().len());
         let expected = parts.length();
+        let before = self.count;
         if let Some(length) = expected {
             self.expect(block_count(length, media, Params::default()), length);
         }
@@ -163,7 +164,7 @@ impl Store {
         }
         if expected.is_none() {
             let length = writer.length();
-            let so_far = self.count;
+            let so_far = self.count - before;
             self.expect(block_count(length, media, Params::default()).saturating_sub(so_far), length);
         }
         writer.finish();

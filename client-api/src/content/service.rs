@@ -1,13 +1,13 @@
 //! The handle of the service.
 
-use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use allium_content::manifest::Manifest;
+use allium_content::block::ContentBlock;
+use allium_content::manifest::{MAX_ENTRIES, Manifest};
 use allium_content::uri::Uri;
-use allium_content::{Chk, Name, OwnerKey, Secrecy, SskKey};
+use allium_content::{Chk, Key, Name, OwnerKey, Secrecy, SskKey};
 use allium_crypto::Rng;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -15,13 +15,17 @@ use tokio_util::sync::CancellationToken;
 use super::editions::Watches;
 use super::jobs::{Job, Jobs};
 use super::pins::{Healed, Pins};
+use super::recent::Recent;
 use super::{
     Blocks, ContentStatus, Error, File, Folder, Listed, OpenOptions, Opened, Pinned, Published, PutOptions,
     Reading, Upload,
 };
 
-/// Most manifests that are remembered, and most entries of them together.
-const MANIFESTS: (usize, usize) = (16, 100_000);
+/// Most entries of all manifests that are remembered; each counts as a hundred more.
+const MANIFESTS: usize = MAX_ENTRIES;
+
+/// Most blocks that are remembered, 8 MiB: roots, what leads to other blocks, and those of folders.
+const BLOCKS: usize = 256;
 
 /// Publishes and fetches. Cheap to clone.
 #[derive(Clone)]
@@ -31,50 +35,33 @@ pub(super) struct Inner {
     pub(super) blocks: Arc<dyn Blocks>,
     pub(super) watches: Watches,
     pub(super) pins: Pins,
-    jobs: Jobs,
+    pub(super) jobs: Jobs,
     rng: Mutex<Rng>,
-    recent: Mutex<Recent>,
-}
-
-/// Manifests that were read of late, and when each was used last.
-#[derive(Default)]
-struct Recent {
-    manifests: BTreeMap<Chk, (u64, Arc<Manifest>)>,
-    uses: u64,
+    manifests: Mutex<Recent<Chk, Arc<Manifest>>>,
+    pub(super) recent: Arc<Mutex<Recent<Key, ContentBlock>>>,
 }
 
 impl Inner {
     /// Secrecy with a new secret.
     pub(super) fn secret(&self) -> Secrecy {
-        Secrecy::private(&mut self.rng.lock().unwrap_or_else(PoisonError::into_inner))
+        Secrecy::private(&mut locked(&self.rng))
     }
 
     /// A manifest that was read of late.
     pub(super) fn manifest(&self, chk: &Chk) -> Option<Arc<Manifest>> {
-        let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
-        recent.uses += 1;
-        let now = recent.uses;
-        let (used, manifest) = recent.manifests.get_mut(chk)?;
-        *used = now;
-        Some(Arc::clone(manifest))
+        locked(&self.manifests).get(chk)
     }
 
-    /// Remembers a manifest in place of those used longest ago.
+    /// Remembers a manifest.
     pub(super) fn remember(&self, chk: &Chk, manifest: &Arc<Manifest>) {
-        let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
-        recent.uses += 1;
-        let now = recent.uses;
-        recent.manifests.insert(chk.clone(), (now, Arc::clone(manifest)));
-        let too_many = |recent: &Recent| {
-            let entries: usize = recent.manifests.values().map(|(_, held)| held.entries().len()).sum();
-            recent.manifests.len() > MANIFESTS.0 || entries > MANIFESTS.1
-        };
-        while too_many(&recent) {
-            let oldest = recent.manifests.iter().min_by_key(|(_, (used, _))| *used);
-            let Some(oldest) = oldest.map(|(chk, _)| chk.clone()) else { break };
-            recent.manifests.remove(&oldest);
-        }
+        let weight = manifest.entries().len() + 100;
+        locked(&self.manifests).put(chk.clone(), weight, Arc::clone(manifest));
     }
+}
+
+/// The value, whoever panicked with it.
+pub(super) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Content {
@@ -87,7 +74,8 @@ impl Content {
             pins: Pins::load(state),
             jobs: Jobs::new(stop),
             rng: Mutex::new(rng),
-            recent: Mutex::default(),
+            manifests: Mutex::new(Recent::new(MANIFESTS)),
+            recent: Arc::new(Mutex::new(Recent::new(BLOCKS))),
         });
         let own = Arc::clone(&inner);
         inner.jobs.spawn(async move {
@@ -99,7 +87,7 @@ impl Content {
 
     /// A new owner's key, for SSKs and USKs.
     pub fn new_owner(&self) -> OwnerKey {
-        OwnerKey::generate(&mut self.0.rng.lock().unwrap_or_else(PoisonError::into_inner))
+        OwnerKey::generate(&mut locked(&self.0.rng))
     }
 
     /// Publishes. The job ends when two nodes hold each block.
@@ -118,7 +106,7 @@ impl Content {
 
     /// Reads a range of a file, in order.
     pub fn read(&self, file: &File, range: Range<u64>) -> Reading {
-        Reading::start(&self.0.jobs, Arc::clone(&self.0.blocks), file, range)
+        Reading::start(&self.0, file, range)
     }
 
     /// All files of a folder (below its `at`), folders in folders included, in the order of their paths.

@@ -251,6 +251,8 @@ async fn lost_blocks_are_rebuilt_until_too_many_are() {
     assert_eq!(healed.blocks as usize, keys.len() + 1);
     keys.iter().take(160).for_each(|key| drop(it.memory.state().blocks.remove(key)));
     assert!(matches!(it.read(&file, 0..u64::MAX).await, Err(Error::NotFound(_))));
+    // Another node, which remembers nothing.
+    let it = service_over(Arc::clone(&it.memory), None);
     it.memory.state().blocks.clear();
     assert!(matches!(it.file(&uri).await, Err(Error::NotFound(_))));
     it.memory.state().down = true;
@@ -275,6 +277,7 @@ async fn puts_are_tried_again_and_cancelled_jobs_leave_nothing() {
     assert_eq!(it.get(&uri).await.unwrap(), pattern(300_000));
     let keys: Vec<_> = it.memory.state().blocks.keys().copied().collect();
     it.memory.state().stuck.extend(keys);
+    let it = service_over(Arc::clone(&it.memory), None);
     let job = it.content.open(uri, OpenOptions::default());
     while it.memory.state().under_way == 0 {
         tokio::task::yield_now().await;
