@@ -131,7 +131,7 @@ pub(crate) fn put(data_dir: Option<PathBuf>, put: Put) -> anyhow::Result<()> {
 
 /// Runs `allium get`.
 #[expect(clippy::print_stdout, reason = "where it is is what the command says")]
-pub(crate) fn get(data_dir: Option<PathBuf>, get: Get) -> anyhow::Result<()> {
+pub(crate) fn get(data_dir: Option<PathBuf>, get: &Get) -> anyhow::Result<()> {
     let as_json = get.json;
     let to_stdout = get.output.as_deref() == Some(Path::new("-"));
     if as_json && to_stdout {
@@ -139,7 +139,7 @@ pub(crate) fn get(data_dir: Option<PathBuf>, get: Get) -> anyhow::Result<()> {
     }
     let done = block_on(as_json, async {
         let mut client = Client::connect(&crate::file::data_dir(data_dir)?).await?;
-        fetch::run(&mut client, &get).await
+        fetch::run(&mut client, get).await
     })?;
     if as_json {
         println!("{done}");

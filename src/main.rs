@@ -72,7 +72,7 @@ fn main() -> ExitCode {
         Command::Devnet { routers, dir } => devnet::run(usize::from(routers), dir.or(arguments.data_dir)),
         Command::Status { json } => status::run(arguments.data_dir, json),
         Command::Put(put) => content::put(arguments.data_dir, put),
-        Command::Get(get) => content::get(arguments.data_dir, get),
+        Command::Get(get) => content::get(arguments.data_dir, &get),
         Command::Content { command } => content::run(arguments.data_dir, command),
         Command::Keys { command } => keys::run(&command),
         Command::Config => {

@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod commands;
 #[cfg(test)]
+mod content;
+#[cfg(test)]
 mod devnet;
 #[cfg(test)]
 mod hostile;

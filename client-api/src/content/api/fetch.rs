@@ -217,15 +217,13 @@ fn short() -> Failure {
 async fn next(reading: &mut Reading) -> Result<Option<Bytes>, Failure> {
     let mut blocks = reading.progress().borrow().blocks;
     loop {
-        match timeout(PATIENCE, reading.next()).await {
-            Ok(bytes) => return Ok(bytes.transpose()?),
-            Err(_) => {
-                let now = reading.progress().borrow().blocks;
-                if now == blocks {
-                    return Err(Failure::late(PATIENCE.as_secs()));
-                }
-                blocks = now;
-            }
+        if let Ok(bytes) = timeout(PATIENCE, reading.next()).await {
+            return Ok(bytes.transpose()?);
         }
+        let now = reading.progress().borrow().blocks;
+        if now == blocks {
+            return Err(Failure::late(PATIENCE.as_secs()));
+        }
+        blocks = now;
     }
 }

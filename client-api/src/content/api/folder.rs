@@ -19,7 +19,7 @@ use tokio_tar::{Archive, Entry, EntryType};
 use super::answer::{self, Failure, Reply, Teller};
 use super::publish::{OPTIONS, published, reader};
 use super::query::Query;
-use crate::content::{Content, Error, Part, Progress, PutOptions, Source, Upload};
+use crate::content::{Content, Error, Part, Progress, Published, PutOptions, Source, Upload};
 
 /// The longest file that is kept in memory.
 const SMALL: u64 = 32 * 1024;
@@ -95,11 +95,8 @@ impl Packing {
         if pin {
             self.teller.follow(self.content.pin(folder.uri.clone()), |_| before.clone()).await?;
         }
-        let mut answer = published(&folder);
-        if let Some(blocks) = answer.get_mut("blocks") {
-            *blocks = (folder.blocks + before.blocks).into();
-        }
-        Ok(answer)
+        // The large files' blocks and bytes were published before the folder's own.
+        Ok(published(&Published { blocks: folder.blocks + before.blocks, length: before.bytes, ..folder }))
     }
 
     /// Takes an entry of the archive.

@@ -44,8 +44,7 @@ impl Api {
         let folder = tempfile::tempdir().unwrap();
         let stop = CancellationToken::new();
         let rng = Rng::from_seed([7; 32]);
-        let content =
-            Content::start(Arc::new(blocks), Some(folder.path().join("pins")), rng, stop.clone());
+        let content = Content::start(Arc::new(blocks), Some(folder.path().join("pins")), rng, stop.clone());
         let served = tokio::spawn(serve(folder.path().join(SOCKET), content.clone(), stop.clone()));
         let api = Self { folder, content, stop, served };
         until("it listens", async || UnixStream::connect(api.socket()).await.is_ok()).await;
@@ -267,7 +266,12 @@ async fn what_is_wrong_is_said() {
         (Method::GET, "/".to_owned(), 404, "no_such_request"),
     ] {
         let answer = api.ask(method, &path).await;
-        assert_eq!((answer.status.as_u16(), answer.code().as_str()), (status, code), "{path}: {:?}", answer.body);
+        assert_eq!(
+            (answer.status.as_u16(), answer.code().as_str()),
+            (status, code),
+            "{path}: {:?}",
+            answer.body
+        );
     }
 }
 

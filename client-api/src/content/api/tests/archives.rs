@@ -60,7 +60,10 @@ async fn a_folder_comes_back_file_by_file() {
         assert_eq!(line["length"], got.body.len());
         assert_eq!(line["etag"], got.header("etag"), "a list's mark is the file's");
     }
-    assert_eq!(api.get(&format!("{folder}/pictures/large.png"), &[("range", "bytes=99990-")]).await.body, large.slice(99_990..));
+    assert_eq!(
+        api.get(&format!("{folder}/pictures/large.png"), &[("range", "bytes=99990-")]).await.body,
+        large.slice(99_990..)
+    );
 
     assert_eq!(api.get(&folder, &[]).await.code(), "wrong_kind");
     let page = api.ask(Method::GET, &format!("/v1/get?default_document=1&uri={}", encoded(&folder))).await;
