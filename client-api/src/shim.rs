@@ -10,7 +10,8 @@ use std::task::{Context, Poll, ready};
 #[cfg(test)]
 pub(crate) use allium_router::BoxFuture;
 pub(crate) use allium_router::{
-    Clock, Connection, Datagram, DatagramError, DatagramKind, Length, Listener, Net, Ports, Quantity, Store, StoreError,
+    Clock, Connection, Datagram, DatagramError, DatagramKind, Length, Listener, Net, Ports, Quantity, Store,
+    StoreError,
 };
 use allium_wire::{DestHash, Destination, DestinationKeys};
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};

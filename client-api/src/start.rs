@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use allium_wire::DestinationKeys;
 
-use crate::config::{Client, ClientConfig, Content as ContentConfig, Service as ServiceConfig, Tunnel as TunnelConfig};
+use crate::config::{
+    Client, ClientConfig, Content as ContentConfig, Service as ServiceConfig, Tunnel as TunnelConfig,
+};
 use crate::content::{Content, store};
 use crate::http::HttpProxy;
 use crate::listen::{Tasks, serve_each};
@@ -83,8 +85,7 @@ impl<'a> Start<'a> {
         };
         let shell = store::Shell::start(setup).await?;
         let pins = self.machine.store.as_ref().map(|store| store.path(store::FOLDER).join("pins.json"));
-        let content =
-            Content::start(shell, pins, self.machine.rng.fork(), self.tasks.stop().child_token());
+        let content = Content::start(shell, pins, self.machine.rng.fork(), self.tasks.stop().child_token());
         // Here the gateway starts at `config.gateway`, FCP at `config.fcp`, and the local API.
         Ok(content)
     }

@@ -40,8 +40,14 @@ const READ: usize = 32 * 1024;
 
 /// What came.
 pub(super) enum Heard {
-    Datagram { from: DestHash, bytes: Bytes },
-    Frame { from: DestHash, bytes: Bytes },
+    Datagram {
+        from: DestHash,
+        bytes: Bytes,
+    },
+    Frame {
+        from: DestHash,
+        bytes: Bytes,
+    },
     /// What was sent to this peer and not answered is lost.
     Closed(DestHash),
 }
@@ -170,7 +176,8 @@ impl Line {
         if !known && self.channels.len() >= MAX_CHANNELS {
             return stream.reset();
         }
-        if let Some(channels) = self.channels.get_mut(&peer).filter(|channels| channels.len() >= MAX_STREAMS) {
+        if let Some(channels) = self.channels.get_mut(&peer).filter(|channels| channels.len() >= MAX_STREAMS)
+        {
             channels.remove(0);
         }
         self.open(peer, Some(stream));
@@ -180,12 +187,8 @@ impl Line {
         self.next += 1;
         let number = self.next;
         let (frames, queue) = mpsc::unbounded_channel();
-        let channel = Channel {
-            number,
-            frames,
-            waiting: Arc::default(),
-            stop: self.tasks.stop().child_token(),
-        };
+        let channel =
+            Channel { number, frames, waiting: Arc::default(), stop: self.tasks.stop().child_token() };
         let end = End {
             peer,
             queue,

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use allium_content::block::SIZE;
 use allium_store::{DiskError, Key, Record};
 use bytes::Bytes;
-use redb::backends::InMemoryBackend;
+use redb::backends::{FileBackend, InMemoryBackend};
 use redb::{Database, DatabaseError, ReadableDatabase, ReadableTable, StorageError, TableDefinition};
 
 use super::row::{self, IN_INDEX, Row};
@@ -115,7 +115,8 @@ impl Table {
         let (index, medium) = match folder {
             Some(folder) => {
                 allium_router::store::make_dir(&folder).map_err(io::Error::other)?;
-                let index = builder.create_file(file(&folder, "index.redb")?);
+                let index = FileBackend::new(file(&folder, "index.redb")?);
+                let index = index.and_then(|backend| builder.create_with_backend(backend));
                 (index, Medium::File(file(&folder, "blocks")?))
             }
             None => (
@@ -197,10 +198,12 @@ impl Table {
         };
         let bytes = match small.filter(|_| row.slot == IN_INDEX) {
             Some(small) => small,
-            None => self.slots.read(row.slot, row.record.size as usize).map_err(|error| match error.kind() {
-                io::ErrorKind::UnexpectedEof => DiskError::Damaged,
-                _ => DiskError::Failed,
-            })?,
+            None => {
+                self.slots.read(row.slot, row.record.size as usize).map_err(|error| match error.kind() {
+                    io::ErrorKind::UnexpectedEof => DiskError::Damaged,
+                    _ => DiskError::Failed,
+                })?
+            }
         };
         if row::sum(&bytes) == row.sum { Ok(bytes) } else { Err(DiskError::Damaged) }
     }
@@ -295,7 +298,8 @@ fn rows(index: &Database) -> Result<Vec<Row>, redb::Error> {
         let (key, row) = entry?;
         let row = Row::decode(Key(key.value()), &row.value());
         // Two blocks can't be in one slot, and a block fits its slot.
-        let sound = |row: &Row| row.slot == IN_INDEX || row.record.size as usize == SIZE && used.insert(row.slot);
+        let sound =
+            |row: &Row| row.slot == IN_INDEX || row.record.size as usize == SIZE && used.insert(row.slot);
         out.extend(row.filter(sound));
     }
     Ok(out)
