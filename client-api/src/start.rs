@@ -9,7 +9,7 @@ use allium_wire::DestinationKeys;
 use crate::config::{
     Client, ClientConfig, Content as ContentConfig, Service as ServiceConfig, Tunnel as TunnelConfig,
 };
-use crate::content::{Content, store};
+use crate::content::{Blocks, Content, store};
 use crate::http::HttpProxy;
 use crate::listen::{Tasks, serve_each};
 use crate::names::Names;
@@ -20,6 +20,9 @@ use crate::{Machine, StartError, keys};
 
 /// The most connections of one proxy or tunnel at a time; a further one waits.
 const CONNECTIONS: usize = 1024;
+
+/// The content service, and the blocks beneath it.
+pub(crate) type Running = (Content, Arc<dyn Blocks>);
 
 /// What starting needs, and what the parts that are started share.
 pub(crate) struct Start<'a> {
@@ -37,7 +40,7 @@ impl<'a> Start<'a> {
     }
 
     /// Starts everything that `config` asks for.
-    pub(crate) async fn everything(mut self, config: &ClientConfig) -> Result<Option<Content>, StartError> {
+    pub(crate) async fn everything(mut self, config: &ClientConfig) -> Result<Option<Running>, StartError> {
         if config.http_proxy.enabled {
             let destination = self.shared(&config.client)?;
             let rng = self.machine.rng.fork();
@@ -69,7 +72,7 @@ impl<'a> Start<'a> {
     }
 
     /// Starts the content store, and what leads to it.
-    async fn content(&mut self, config: &ContentConfig) -> Result<Content, StartError> {
+    async fn content(&mut self, config: &ContentConfig) -> Result<Running, StartError> {
         let keys = self.keys(Some(Path::new(keys::CONTENT)))?;
         let pools = config.pools();
         let setup = store::Setup {
@@ -83,11 +86,16 @@ impl<'a> Start<'a> {
             rng: self.machine.rng.fork(),
             tasks: self.tasks.clone(),
         };
-        let shell = store::Shell::start(setup).await?;
+        let shell: Arc<dyn Blocks> = store::Shell::start(setup).await?;
         let pins = self.machine.store.as_ref().map(|store| store.path(store::FOLDER).join("pins.json"));
-        let content = Content::start(shell, pins, self.machine.rng.fork(), self.tasks.stop().child_token());
+        let content = Content::start(
+            Arc::clone(&shell),
+            pins,
+            self.machine.rng.fork(),
+            self.tasks.stop().child_token(),
+        );
         // Here the gateway starts at `config.gateway`, FCP at `config.fcp`, and the local API.
-        Ok(content)
+        Ok((content, shell))
     }
 
     /// The destination that the proxies share, made when first needed.
