@@ -36,9 +36,12 @@ const BATCH: usize = 256;
 /// How long a change of a record waits for company.
 const LINGER: Duration = Duration::from_secs(5);
 
+/// Who is told what became of a load or a save.
+type Tell = Box<dyn FnOnce(Result<Bytes, DiskError>) + Send>;
+
 /// What becomes of a load or a save; told that it failed if it is dropped.
 pub(super) struct Answer {
-    tell: Option<Box<dyn FnOnce(Result<Bytes, DiskError>) + Send>>,
+    tell: Option<Tell>,
     waiting: Option<Arc<AtomicUsize>>,
 }
 
