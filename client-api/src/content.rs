@@ -16,14 +16,30 @@ use allium_content::{Chk, MediaType, Path};
 use bytes::Bytes;
 use serde::Serialize;
 use tokio::io::AsyncRead;
-use tokio::sync::watch;
 
 pub mod blocks;
+mod documents;
+mod editions;
+mod fetch;
+mod folder;
+mod jobs;
+mod open;
+mod pins;
+mod publish;
+mod reading;
+mod sending;
 mod service;
 pub(crate) mod store;
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
 
 pub use blocks::{Blocks, Placed, StoreStatus};
-pub use service::{Content, Healed, Reading};
+pub use jobs::Job;
+pub use pins::Healed;
+pub use reading::Reading;
+pub use service::Content;
 
 /// How far a job has come. Counts never shrink; totals may grow while more becomes known.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -85,30 +101,6 @@ pub enum Error {
     /// The router is stopping, or the job was given up.
     #[error("it was given up: the router is stopping")]
     Stopped,
-}
-
-/// A job under way. Dropping it gives the job up.
-pub struct Job<T> {
-    progress: watch::Receiver<Progress>,
-    task: tokio::task::JoinHandle<Result<T, Error>>,
-}
-
-impl<T> Drop for Job<T> {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
-
-impl<T> Job<T> {
-    /// How far it is, now and whenever that changes.
-    pub fn progress(&self) -> watch::Receiver<Progress> {
-        self.progress.clone()
-    }
-
-    /// Waits for its end. May be cancelled and called again, until it has answered once.
-    pub async fn end(&mut self) -> Result<T, Error> {
-        (&mut self.task).await.unwrap_or(Err(Error::Stopped))
-    }
 }
 
 /// Bytes to be published.
