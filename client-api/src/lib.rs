@@ -97,7 +97,7 @@ pub enum StartError {
 /// The running proxies, services and tunnels.
 pub struct ClientApi {
     tasks: Tasks,
-    content: Option<content::Content>,
+    content: Option<(content::Content, Arc<dyn content::Blocks>)>,
 }
 
 impl ClientApi {
@@ -124,7 +124,12 @@ impl ClientApi {
 
     /// The content service, where the configuration asks for it.
     pub fn content(&self) -> Option<content::Content> {
-        self.content.clone()
+        self.content.as_ref().map(|(content, _)| content.clone())
+    }
+
+    /// The blocks beneath the content service, where the configuration asks for it.
+    pub fn blocks(&self) -> Option<Arc<dyn content::Blocks>> {
+        self.content.as_ref().map(|(_, blocks)| Arc::clone(blocks))
     }
 
     /// Waits until it was told to stop and every connection has ended.

@@ -9,7 +9,7 @@ use allium_wire::DestinationKeys;
 use crate::config::{
     Client, ClientConfig, Content as ContentConfig, Service as ServiceConfig, Tunnel as TunnelConfig,
 };
-use crate::content::{Content, api, store};
+use crate::content::{Blocks, Content, api, store};
 use crate::fcp::Fcp;
 use crate::gateway::Gateway;
 use crate::http::HttpProxy;
@@ -22,6 +22,9 @@ use crate::{Machine, StartError, keys};
 
 /// The most connections of one proxy or tunnel at a time; a further one waits.
 const CONNECTIONS: usize = 1024;
+
+/// The content service, and the blocks beneath it.
+pub(crate) type Running = (Content, Arc<dyn Blocks>);
 
 /// What starting needs, and what the parts that are started share.
 pub(crate) struct Start<'a> {
@@ -39,7 +42,7 @@ impl<'a> Start<'a> {
     }
 
     /// Starts everything that `config` asks for.
-    pub(crate) async fn everything(mut self, config: &ClientConfig) -> Result<Option<Content>, StartError> {
+    pub(crate) async fn everything(mut self, config: &ClientConfig) -> Result<Option<Running>, StartError> {
         if config.http_proxy.enabled {
             let destination = self.shared(&config.client)?;
             let rng = self.machine.rng.fork();
@@ -71,7 +74,7 @@ impl<'a> Start<'a> {
     }
 
     /// Starts the content store, and what leads to it.
-    async fn content(&mut self, config: &ContentConfig) -> Result<Content, StartError> {
+    async fn content(&mut self, config: &ContentConfig) -> Result<Running, StartError> {
         let keys = self.keys(Some(Path::new(keys::CONTENT)))?;
         let pools = config.pools();
         let setup = store::Setup {
@@ -85,11 +88,16 @@ impl<'a> Start<'a> {
             rng: self.machine.rng.fork(),
             tasks: self.tasks.clone(),
         };
-        let shell = store::Shell::start(setup).await?;
+        let shell: Arc<dyn Blocks> = store::Shell::start(setup).await?;
         let pins = self.machine.store.as_ref().map(|store| store.path(store::FOLDER).join("pins.json"));
-        let content = Content::start(shell, pins, self.machine.rng.fork(), self.tasks.stop().child_token());
+        let content = Content::start(
+            Arc::clone(&shell),
+            pins,
+            self.machine.rng.fork(),
+            self.tasks.stop().child_token(),
+        );
         self.content_doors(config, &content).await?;
-        Ok(content)
+        Ok((content, shell))
     }
 
     /// What leads to the store: the local API, the gateway, FCP.
@@ -107,11 +115,11 @@ impl<'a> Start<'a> {
             let rng = self.machine.rng.fork();
             let gateway = Arc::new(Gateway::new(content.clone(), self.tasks.clone(), rng));
             self.listen("gateway", at, move |client| Arc::clone(&gateway).serve(client)).await?;
-            tracing::info!("content gateway ready at http://{at}/");
+            tracing::info!("content gateway ready at {at}");
         }
         if let Some(at) = config.fcp {
             let folder = match &self.machine.store {
-                Some(store) => store.path(store::FOLDER),
+                Some(store) => store.path("fcp"),
                 None => std::env::temp_dir(),
             };
             let fcp = Fcp::new(content.clone(), folder, self.machine.rng.fork(), self.tasks.clone());

@@ -15,7 +15,7 @@ use std::time::Duration;
 use allium_content::block::{Block, Key};
 use allium_crypto::Rng;
 use allium_router::BoxFuture;
-use allium_store::{Client, ClientStats, Config, Node, NodeConfig, NodeStats, RequestId, Stored, Why};
+use allium_store::{Client, ClientStats, Config, Node, NodeConfig, NodeStats, RequestId, Why};
 use allium_wire::DestHash;
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
@@ -24,7 +24,7 @@ use crate::StartError;
 use crate::config::Destination;
 use crate::listen::Tasks;
 use crate::names::Names;
-use crate::router::{Clock, Error as RouterError, LocalDestination, PoolConfig, Router, Store};
+use crate::router::{Clock, LocalDestination, PoolConfig, Router, Store};
 
 mod asker;
 mod disk;
@@ -85,19 +85,17 @@ impl Shell {
         let Setup { node: destination, router, pools, quota, bootstrap, names, store, mut rng, tasks } =
             setup;
         let folder = store.as_ref().map(|store| store.path(FOLDER));
-        let (disk, records) =
-            Disk::open(folder.clone(), &tasks).await.map_err(|error| StartError::Content {
-                path: folder.unwrap_or_else(|| PathBuf::from(FOLDER)),
-                why: error.to_string(),
-            })?;
+        let path = folder.clone().unwrap_or_else(|| PathBuf::from(FOLDER));
+        let failed = |why: String| StartError::Content { path: path.clone(), why };
+        let closed = || failed("its destination is closed: the router is stopping".to_owned());
+        let (disk, records) = Disk::open(folder, &tasks).await.map_err(|error| failed(error.to_string()))?;
         let clock = Arc::new(Clock::system());
         let own = destination.hash();
         tracing::info!(blocks = records.len(), address = %own.b32(), "the content store begins");
         let config = NodeConfig { quota, ..NodeConfig::default() };
         let node = Node::new(config, own, records, clock.now(), rng.fork());
         let (keeper, asked) = mpsc::channel(64);
-        let failed = |source: RouterError| StartError::Destination { what: "content".to_owned(), source };
-        let line = Line::new(destination.clone(), true, tasks.clone()).ok_or_else(|| failed(closed()))?;
+        let line = Line::new(destination.clone(), true, tasks.clone()).ok_or_else(closed)?;
         tasks.spawn(
             Keeper::new(node, line, disk.clone(), asked, Arc::clone(&clock)).run(tasks.stop().clone()),
         );
@@ -105,8 +103,8 @@ impl Shell {
         let config = Config::default();
         let client = Client::new(config, rng.fork());
         let maker = Maker { router, pools, tasks: tasks.clone() };
-        let transient = maker.make().ok_or_else(|| failed(closed()))?;
-        let line = Line::new(transient.clone(), false, tasks.clone()).ok_or_else(|| failed(closed()))?;
+        let transient = maker.make().ok_or_else(closed)?;
+        let line = Line::new(transient.clone(), false, tasks.clone()).ok_or_else(closed)?;
         let (asker, asked) = mpsc::unbounded_channel();
         tasks.spawn(Asker::new(client, maker, line, asked, clock).run(tasks.stop().clone()));
         let (set_ready, ready) = watch::channel(false);
@@ -176,14 +174,6 @@ impl Shell {
         self.asker.send(asker::Ask::Status(answer)).ok()?;
         answered.await.ok()
     }
-}
-
-/// What is said where a destination can't be had.
-fn closed() -> RouterError {
-    #[cfg(not(test))]
-    return RouterError::Closed;
-    #[cfg(test)]
-    RouterError
 }
 
 /// Tells the client that nobody waits any more.

@@ -18,6 +18,7 @@ use std::time::Duration;
 use allium_store::{DiskError, Key, Record};
 use bytes::Bytes;
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
 use crate::listen::Tasks;
 
@@ -35,9 +36,12 @@ const BATCH: usize = 256;
 /// How long a change of a record waits for company.
 const LINGER: Duration = Duration::from_secs(5);
 
+/// Who is told what became of a load or a save.
+type Tell = Box<dyn FnOnce(Result<Bytes, DiskError>) + Send>;
+
 /// What becomes of a load or a save; told that it failed if it is dropped.
 pub(super) struct Answer {
-    tell: Option<Box<dyn FnOnce(Result<Bytes, DiskError>) + Send>>,
+    tell: Option<Tell>,
     waiting: Option<Arc<AtomicUsize>>,
 }
 
@@ -115,7 +119,7 @@ impl Disk {
         };
         let held = table.held();
         let (queue, operations) = mpsc::unbounded_channel();
-        tasks.spawn(work(table, folder, operations));
+        tasks.spawn(work(table, folder, operations, tasks.stop().clone()));
         Ok((Self { queue, waiting: Arc::default(), held }, records))
     }
 
@@ -154,21 +158,40 @@ impl Disk {
     }
 }
 
-/// Does what is asked, in batches, until every handle is gone.
-async fn work(table: Table, folder: Option<PathBuf>, mut operations: mpsc::UnboundedReceiver<Operation>) {
+/// The next batch: none at the end, and an empty one where `lingers` and nothing came for a while.
+async fn next_batch(
+    operations: &mut mpsc::UnboundedReceiver<Operation>,
+    lingers: bool,
+    stop: &CancellationToken,
+) -> Option<Vec<Operation>> {
+    let mut batch = Vec::new();
+    let count = tokio::select! {
+        count = operations.recv_many(&mut batch, BATCH) => count,
+        () = tokio::time::sleep(LINGER), if lingers => return Some(batch),
+        () = stop.cancelled(), if !operations.is_closed() => {
+            // What waits is done yet; nothing is taken on any more.
+            operations.close();
+            operations.recv_many(&mut batch, BATCH).await
+        }
+    };
+    (count > 0).then_some(batch)
+}
+
+/// Does what is asked, in batches, until it is told to stop or every handle is gone.
+async fn work(
+    table: Table,
+    folder: Option<PathBuf>,
+    mut operations: mpsc::UnboundedReceiver<Operation>,
+    stop: CancellationToken,
+) {
     let held = table.held();
     let mut table = Some(table);
     loop {
-        let mut batch = Vec::new();
         let lingers = table.as_ref().is_some_and(Table::has_notes);
-        let coming = operations.recv_many(&mut batch, BATCH);
-        let (over, linger) = match lingers {
-            true => match tokio::time::timeout(LINGER, coming).await {
-                Ok(count) => (count == 0, false),
-                Err(_) => (false, true),
-            },
-            false => (coming.await == 0, false),
-        };
+        let batch = next_batch(&mut operations, lingers, &stop).await;
+        let over = batch.is_none();
+        let batch = batch.unwrap_or_default();
+        let all = batch.is_empty();
         let (present, folder, held) = (table.take(), folder.clone(), Arc::clone(&held));
         let done = tokio::task::spawn_blocking(move || {
             // After a failure the files are opened again; while that fails, every operation fails.
@@ -176,7 +199,7 @@ async fn work(table: Table, folder: Option<PathBuf>, mut operations: mpsc::Unbou
                 Some(table) => table,
                 None => Table::reopen(folder, held)?,
             };
-            table.run(batch, over || linger).map(|()| table)
+            table.run(batch, all).map(|()| table)
         });
         match done.await {
             Ok(Ok(worked)) => table = Some(worked),

@@ -1,6 +1,7 @@
 //! Tests of whole networks of real routers, in virtual time.
 
 #[cfg(test)]
+mod content;
 mod datagrams;
 #[cfg(test)]
 mod determinism;

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use allium_content::block::SIZE;
 use allium_store::{DiskError, Key, Record};
 use bytes::Bytes;
-use redb::backends::InMemoryBackend;
+use redb::backends::{FileBackend, InMemoryBackend};
 use redb::{Database, DatabaseError, ReadableDatabase, ReadableTable, StorageError, TableDefinition};
 
 use super::row::{self, IN_INDEX, Row};
@@ -115,7 +115,8 @@ impl Table {
         let (index, medium) = match folder {
             Some(folder) => {
                 allium_router::store::make_dir(&folder).map_err(io::Error::other)?;
-                let index = builder.create_file(file(&folder, "index.redb")?);
+                let index = FileBackend::new(file(&folder, "index.redb")?);
+                let index = index.and_then(|backend| builder.create_with_backend(backend));
                 (index, Medium::File(file(&folder, "blocks")?))
             }
             None => (
@@ -238,20 +239,17 @@ impl Table {
             let mut rows = write.open_table(ROWS).map_err(any)?;
             let mut smalls = write.open_table(SMALL).map_err(any)?;
             for (key, change) in &changes.blocks {
-                let before = match change {
-                    Some((row, small)) => {
-                        used.insert(row.slot);
-                        if row.slot == IN_INDEX {
-                            smalls.insert(key.0, small.as_ref()).map_err(any)?;
-                        } else {
-                            smalls.remove(key.0).map_err(any)?;
-                        }
-                        rows.insert(key.0, row.encode()).map_err(any)?
-                    }
-                    None => {
+                let before = if let Some((row, small)) = change {
+                    used.insert(row.slot);
+                    if row.slot == IN_INDEX {
+                        smalls.insert(key.0, small.as_ref()).map_err(any)?;
+                    } else {
                         smalls.remove(key.0).map_err(any)?;
-                        rows.remove(key.0).map_err(any)?
                     }
+                    rows.insert(key.0, row.encode()).map_err(any)?
+                } else {
+                    smalls.remove(key.0).map_err(any)?;
+                    rows.remove(key.0).map_err(any)?
                 };
                 freed.extend(before.and_then(|row| Row::decode(*key, &row.value())).map(|row| row.slot));
             }
@@ -279,7 +277,9 @@ impl Table {
             };
         }
         drop(held);
-        freed.into_iter().for_each(|slot| self.slots.give_back(slot));
+        for slot in freed {
+            self.slots.give_back(slot);
+        }
         self.slots.trim();
         changes.answers.into_iter().for_each(|answer| answer.tell(Ok(Bytes::new())));
     }

@@ -1,0 +1,119 @@
+use std::path::Path as FilePath;
+use std::sync::Arc;
+use std::time::Duration;
+
+use allium_client_api::config::{ByteSize, Content, Destination};
+use allium_client_api::content::Blocks;
+use allium_client_api::{ClientApi, ClientConfig, Machine};
+use allium_content::block::{Block, ContentBlock, SIZE};
+use allium_router::{Quantity, Store};
+use allium_sim::{Fleet, Path, Topology};
+use tokio_util::sync::CancellationToken;
+
+/// How many blocks are put.
+const BLOCKS: u64 = 60;
+
+fn near() -> Topology {
+    let path = Path { latency: Duration::from_millis(20), ..Path::default() };
+    Topology { path, ..Topology::of(14) }
+}
+
+/// The store at one router.
+struct Running {
+    api: ClientApi,
+    blocks: Arc<dyn Blocks>,
+    stop: CancellationToken,
+}
+
+async fn start(fleet: &mut Fleet, index: usize, folder: &FilePath, first: Option<&str>) -> Running {
+    let bootstrap = first.map(|first| Destination::try_from(first.to_owned()).unwrap());
+    let content = Content {
+        enabled: true,
+        quota: ByteSize(1 << 30),
+        bootstrap: bootstrap.into_iter().collect(),
+        gateway: None,
+        inbound_quantity: Quantity(2),
+        outbound_quantity: Quantity(2),
+        ..Content::default()
+    };
+    let mut config = ClientConfig { content: Some(content), ..ClientConfig::default() };
+    (config.http_proxy.enabled, config.socks.enabled) = (false, false);
+    let store = Store::open(&folder.join(index.to_string())).unwrap();
+    let net = fleet.net.host(fleet.node(index).ip);
+    let machine = Machine { net, store: Some(store), rng: fleet.rng.fork() };
+    let stop = CancellationToken::new();
+    let api = ClientApi::start(fleet.router(index), &config, machine, stop.clone()).await.unwrap();
+    let blocks = api.blocks().unwrap();
+    Running { api, blocks, stop }
+}
+
+impl Running {
+    async fn stop(self, fleet: &mut Fleet, index: usize) {
+        self.stop.cancel();
+        fleet.stop(index).await;
+        self.api.stopped().await;
+    }
+}
+
+async fn all_ready(fleet: &Fleet, nodes: &[Running], least: usize) {
+    let limit = Duration::from_secs(600);
+    fleet
+        .until("every node knows others", limit, async |_| {
+            for node in nodes {
+                let status = node.blocks.status().await;
+                if !status.ready || status.peers < least {
+                    return false;
+                }
+            }
+            true
+        })
+        .await;
+}
+
+fn block(number: u64) -> Block {
+    let mut bytes = vec![0; SIZE];
+    bytes[..8].copy_from_slice(&number.to_be_bytes());
+    ContentBlock::decode(bytes.into()).unwrap().into()
+}
+
+#[test]
+fn blocks_outlive_their_publisher_and_restarts() {
+    let folder = tempfile::tempdir().unwrap();
+    near().run(1, async |fleet: &mut Fleet| {
+        fleet.settled(Duration::from_secs(300)).await;
+        let first = start(fleet, 4, folder.path(), None).await;
+        let address = first.blocks.status().await.address;
+        let mut nodes = vec![first];
+        for index in 5..12 {
+            nodes.push(start(fleet, index, folder.path(), Some(&address)).await);
+        }
+        all_ready(fleet, &nodes, 6).await;
+
+        for number in 0..BLOCKS {
+            let placed = nodes[7].blocks.put(block(number)).await.unwrap();
+            assert!(placed.holders >= 2, "{placed:?}");
+        }
+        // Who published them goes, and comes back only at the end.
+        nodes.pop().unwrap().stop(fleet, 11).await;
+        for number in 0..BLOCKS {
+            let got = nodes[0].blocks.get(block(number).key(), false).await.unwrap();
+            assert!(got == block(number));
+        }
+
+        // A node that stops and comes back has what it had, and its address.
+        let keys: Vec<_> = (0..BLOCKS).map(|number| block(number).key()).collect();
+        let before = nodes[6].blocks.here(keys.clone()).await;
+        let same = nodes[6].blocks.status().await.address;
+        nodes.pop().unwrap().stop(fleet, 10).await;
+        fleet.start(10).await;
+        let again = start(fleet, 10, folder.path(), None).await;
+        let after = again.blocks.here(keys).await;
+        assert!(before.iter().any(|here| *here), "it held something");
+        assert!(before.iter().zip(&after).all(|(before, after)| !before || *after));
+        assert_eq!(again.blocks.status().await.address, same);
+        // It knows the others from its last run: it was given no bootstrap.
+        all_ready(fleet, std::slice::from_ref(&again), 4).await;
+        assert!(again.blocks.get(block(3).key(), false).await.unwrap() == block(3));
+        again.stop(fleet, 10).await;
+    });
+}
