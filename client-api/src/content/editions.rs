@@ -36,8 +36,10 @@ impl Watches {
         let (sender, receiver) = watch::channel(None);
         watches.insert(of.clone(), sender.clone());
         let (own, blocks) = (self.clone(), Arc::clone(blocks));
+        // Made here, so that it is dropped even if the service stops before the search begins.
+        let over = Over { watches: own.clone(), of: of.clone(), sender: sender.clone() };
         jobs.spawn(async move {
-            let _over = Over { watches: own.clone(), of: of.clone() };
+            let _over = over;
             own.poll(&blocks, &of, from, &sender).await;
             Ok::<_, Error>(())
         });
@@ -83,12 +85,13 @@ impl Watches {
 struct Over {
     watches: Watches,
     of: Of,
+    sender: watch::Sender<Option<u64>>,
 }
 
 impl Drop for Over {
     fn drop(&mut self) {
         let mut watches = self.watches.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if watches.get(&self.of).is_some_and(|sender| sender.receiver_count() == 0) {
+        if watches.get(&self.of).is_some_and(|sender| sender.same_channel(&self.sender)) {
             watches.remove(&self.of);
         }
     }

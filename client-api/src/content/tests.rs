@@ -5,6 +5,7 @@ use allium_content::uri::{Edition, Insert, Uri};
 use allium_content::{Key, Name, OwnerKey, Path};
 use allium_crypto::Rng;
 use bytes::Bytes;
+use proptest::prelude::*;
 use tokio_util::sync::CancellationToken;
 
 use super::testing::Memory;
@@ -382,4 +383,91 @@ async fn lies_are_the_publishers_fault() {
     let key = owner.reader().locate(Slot::Document("doc"));
     it.memory.state().blocks.insert(key, block.into());
     assert!(matches!(it.file(&uri).await, Err(Error::NotFound(_))));
+}
+
+#[tokio::test]
+async fn folders_nest_as_deep_as_is_allowed() {
+    let it = service();
+    let mut inner = Part::Data(Source::Bytes(pattern(5)));
+    let mut folders = Vec::new();
+    for _ in 0..11 {
+        let folder = it.folder(vec![("a", inner)], None).await.unwrap();
+        let chk = folder.chk.unwrap();
+        inner = Part::Stored { chk: chk.clone(), length: 0 };
+        folders.push(chk);
+    }
+    for (depth, chk) in folders.into_iter().enumerate() {
+        let uri = Uri::from(chk);
+        let opened = it.content.open(uri.clone(), OpenOptions::default()).end().await.unwrap();
+        let Opened::Folder(folder) = opened else { panic!("no folder") };
+        let listed = it.content.list(&folder).end().await;
+        let file = it.file(&uri.with_path(path(&vec!["a"; depth + 1].join("/")))).await;
+        if depth <= allium_content::manifest::MAX_DEPTH {
+            assert_eq!((listed.unwrap().len(), file.unwrap().length), (1, 5));
+        } else {
+            assert!(matches!((listed, file), (Err(Error::Invalid(_)), Err(Error::Invalid(_)))), "{depth}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn blocks_that_take_long_are_replaced() {
+    let it = service();
+    let bytes = pattern(2_000_000);
+    let uri = it.put(&bytes, Insert::Chk { path: Path::default() }).await.unwrap().uri;
+    let Uri::Chk { chk, .. } = &uri else { panic!("no CHK") };
+    let file = it.file(&uri).await.unwrap();
+    let stuck: Vec<Key> =
+        it.memory.state().blocks.keys().filter(|key| **key != chk.routing).take(5).copied().collect();
+    it.memory.state().stuck.extend(stuck);
+    let began = tokio::time::Instant::now();
+    assert_eq!(it.read(&file, 0..u64::MAX).await.unwrap(), bytes);
+    assert!(began.elapsed() < std::time::Duration::from_secs(20));
+    it.idle().await;
+}
+
+#[tokio::test]
+async fn who_waits_for_editions_hears_of_the_end() {
+    let it = service();
+    let mut watch = it.content.watch_editions(it.content.new_owner().reader(), name("site"), 0);
+    it.stop.cancel();
+    assert!(watch.changed().await.is_err());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn any_range_is_read_unless_too_much_is_lost(
+        length in 33_000usize..1_500_000, from in 0f64..1.0, until in 0f64..1.0, lost in 0f64..1.0, seed: u64,
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build();
+        runtime.unwrap().block_on(async {
+            let it = service();
+            let bytes = pattern(length);
+            let uri = it.put(&bytes, Insert::Chk { path: Path::default() }).await.unwrap().uri;
+            let file = it.file(&uri).await.unwrap();
+            let Uri::Chk { chk, .. } = &uri else { panic!("no CHK") };
+            let mut keys: Vec<Key> = it.memory.state().blocks.keys().copied().collect();
+            keys.retain(|key| *key != chk.routing);
+            let data = length.div_ceil(32 << 10);
+            let check = keys.len() - data;
+            let mut rng = Rng::from_seed([seed as u8; 32]);
+            let lose = (lost * 1.5 * check as f64) as usize;
+            for _ in 0..lose {
+                let key = keys.swap_remove(rng.below(keys.len() as u64) as usize);
+                it.memory.state().blocks.remove(&key);
+            }
+            let range = (length as f64 * from.min(until)) as u64..(length as f64 * from.max(until)) as u64;
+            let part = it.read(&file, range.clone()).await;
+            let all = it.read(&file, 0..u64::MAX).await;
+            if lose <= check {
+                assert_eq!(part.unwrap(), bytes[range.start as usize..range.end as usize]);
+                assert_eq!(all.unwrap(), bytes);
+                it.idle().await;
+            } else {
+                assert!(matches!(all, Err(Error::NotFound(_))));
+            }
+        });
+    }
 }
