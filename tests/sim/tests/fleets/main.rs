@@ -2,6 +2,7 @@
 
 #[cfg(test)]
 mod content;
+#[cfg(test)]
 mod datagrams;
 #[cfg(test)]
 mod determinism;
