@@ -84,10 +84,9 @@ async fn get(content: &Content, uri: allium_content::uri::Uri, bytes: u64) -> Ou
         return Err("a folder".into());
     };
     let mut reading = content.read(&file, 0..file.length);
-    let (mut length, mut first) = (0, None);
+    let mut length = 0;
     while let Some(piece) = reading.next().await {
         length += piece?.len() as u64;
-        first.get_or_insert(begun.elapsed());
     }
     say("get", length, begun);
     if length == bytes { Ok(()) } else { Err("not all of it came".into()) }
