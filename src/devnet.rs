@@ -79,7 +79,7 @@ async fn network(routers: usize, dir: &Path) -> anyhow::Result<()> {
     println!("hidden site   http://{address}/");
     println!("http proxy    127.0.0.1:{http}");
     println!("socks proxy   127.0.0.1:{socks}");
-    println!("gateway       http://127.0.0.1:{gateway}/");
+    println!("gateway       http://localhost:{gateway}/");
     println!("waiting for the first page through the tunnels ...");
     tokio::select! {
         biased;
@@ -92,11 +92,13 @@ async fn network(routers: usize, dir: &Path) -> anyhow::Result<()> {
     tokio::select! {
         biased;
         told = crate::run::told_to_stop() => return told,
-        sample = sample(&apis) => {
-            let uri = sample?;
-            println!("and a folder under a key, from the store of these routers:");
-            println!("{} --data-dir {} get {uri}", program(), first_store.dir().display());
-            println!("http://127.0.0.1:{gateway}/{}", uri.bare());
+        sample = sample(&apis) => match sample {
+            Ok(uri) => {
+                println!("and a folder under a key, from the store of these routers:");
+                println!("{} --data-dir {} get {uri}", program(), first_store.dir().display());
+                println!("http://localhost:{gateway}/{}", uri.bare());
+            }
+            Err(error) => tracing::warn!("the store does not work: {error:#}"),
         }
     }
     let _ = std::io::Write::flush(&mut std::io::stdout());
