@@ -35,8 +35,8 @@ async fn blocks_go_from_node_to_node() {
     for seed in 2..7 {
         shells.push(node(&router, Some(first.own), seed, &tasks).await);
     }
-    while !shells.iter().all(|shell| *shell.ready.borrow()) {
-        tokio::time::sleep(Duration::from_secs(1)).await;
+    for shell in &shells {
+        shell.ready.clone().wait_for(|ready| *ready).await.unwrap();
     }
     for number in 0..40 {
         let placed = shells[1].put(block(number)).await.unwrap();
