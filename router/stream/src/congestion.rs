@@ -110,6 +110,8 @@ pub(crate) struct Congestion {
     first_sent_at: Option<Instant>,
     last_sent_at: Option<Instant>,
     limited_until: u64,
+    /// The application has sent all it had: what it sends next says nothing about the path either.
+    dry: bool,
     /// When the first rate was measured: the zero of the times in `bandwidth`.
     began: Option<Instant>,
     bandwidth: Peak,
@@ -155,6 +157,7 @@ impl Congestion {
             first_sent_at: None,
             last_sent_at: None,
             limited_until: 0,
+            dry: true,
             began: None,
             bandwidth: Peak::default(),
             sample: None,
@@ -212,12 +215,11 @@ impl Congestion {
     /// The rate at which packets may leave, in bytes a second.
     pub(crate) fn pacing_rate(&self, rtt: &Rtt) -> f64 {
         let bandwidth = self.bandwidth.get();
+        let smoothed = rtt.smoothed().unwrap_or(0.4).max(0.001);
         match self.phase {
-            Phase::Startup if self.resumed => RESUMED_GAIN * bandwidth,
-            Phase::Startup => {
-                let smoothed = rtt.smoothed().unwrap_or(0.4).max(0.001);
-                (STARTUP_GAIN * bandwidth).max(1.25 * self.window as f64 / smoothed)
-            }
+            // No slower than to a peer of which nothing is known.
+            Phase::Startup if self.resumed => (RESUMED_GAIN * bandwidth).max(self.initial as f64 / smoothed),
+            Phase::Startup => (STARTUP_GAIN * bandwidth).max(1.25 * self.window as f64 / smoothed),
             Phase::Drain => bandwidth / STARTUP_GAIN,
             Phase::Cruise { part, .. } => bandwidth * CYCLE.get(part).copied().unwrap_or(1.0),
             Phase::Settle { .. } => bandwidth,
@@ -229,6 +231,7 @@ impl Congestion {
     pub(crate) fn nothing_to_send(&mut self) {
         if self.in_flight < self.window {
             self.limited_until = (self.delivered + self.in_flight).max(1);
+            self.dry = true;
         }
     }
 
@@ -241,6 +244,9 @@ impl Congestion {
             self.delivered_at = Some(now);
         }
         self.last_sent_at = Some(now);
+        if std::mem::take(&mut self.dry) {
+            self.limited_until = self.limited_until.max((self.delivered + self.in_flight).max(1));
+        }
         self.in_flight += bytes;
         self.round.peak_flight = self.round.peak_flight.max(self.in_flight);
         Flight {

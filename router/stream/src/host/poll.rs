@@ -124,11 +124,6 @@ impl Host {
             }
             if let Some(transmit) = self.send(now, id, Want::Turn) {
                 self.queue_path(index);
-                if let Some(path) = self.paths.get_mut(index)
-                    && path.turns.is_empty()
-                {
-                    path.congestion.nothing_to_send();
-                }
                 return Some(transmit);
             }
         }
@@ -137,7 +132,8 @@ impl Host {
     /// Builds the next packet of a connection that wants to send at least as urgently as `want`.
     fn send(&mut self, now: Instant, id: u32, want: Want) -> Option<Transmit> {
         let connection = self.connections.get_mut(&id)?;
-        let path = self.paths.get_mut(connection.path)?;
+        let index = connection.path;
+        let path = self.paths.get_mut(index)?;
         let wants = connection.wants(&self.config, path);
         if wants == Want::Nothing || want == Want::Urgent && wants == Want::Turn {
             self.settle(now, id);
@@ -149,6 +145,12 @@ impl Host {
             path.last_used = now;
         }
         self.settle(now, id);
+        if built.is_some()
+            && let Some(path) = self.paths.get_mut(index)
+            && path.turns.is_empty()
+        {
+            path.congestion.nothing_to_send();
+        }
         built.and_then(|built| self.transmit(id, built))
     }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::testing::app::bytes;
 use crate::testing::link::Link;
 use crate::testing::{Sim, ms};
 use crate::{Config, ConnectionId};
@@ -141,4 +142,21 @@ fn a_path_that_changes_is_learned_anew() {
     receive(&mut sim, 200 * MB);
     let rate = receive(&mut sim, 250 * MB);
     assert!(rate > 5.0 * PAYLOAD * 0.7, "longer: {rate}");
+}
+
+#[test]
+fn pages_do_not_hide_how_fast_a_path_is() {
+    let (mut sim, id, _) = upload(&far(), 20 * MB);
+    let bandwidth = |sim: &Sim| sim.sides[0].host.stats(id).map_or(0.0, |stats| stats.bandwidth);
+    let before = bandwidth(&sim);
+    // They follow so closely that there is always something in flight.
+    for _ in 0..60 {
+        sim.connect(&bytes(0, 1000));
+        sim.run_for(ms(400));
+    }
+    assert!(bandwidth(&sim) > before * 0.6, "{} of {before}", bandwidth(&sim));
+    sim.upload(5 * MB);
+    let total = sim.sides[1].app.received() + 5 * MB;
+    let rate = receive(&mut sim, total);
+    assert!(rate > 1.8, "{rate}");
 }
