@@ -96,16 +96,15 @@ pub(crate) struct Inbox {
 }
 
 impl Inbox {
-    /// False where there was no room.
-    pub(crate) fn push(&self, sealed: BytesMut) -> bool {
+    /// Queues messages, and gives how many found no room and were dropped.
+    pub(crate) fn push(&self, mut sealed: Vec<BytesMut>) -> usize {
         let mut queue = lock(&self.queue);
-        let room = queue.len() < INBOX;
-        if room {
-            queue.push_back(sealed);
-        }
+        let dropped = sealed.len().saturating_sub(INBOX.saturating_sub(queue.len()));
+        sealed.truncate(sealed.len() - dropped);
+        queue.extend(sealed);
         drop(queue);
         self.wake.notify_one();
-        room
+        dropped
     }
 
     fn take(&self, into: &mut VecDeque<BytesMut>) {

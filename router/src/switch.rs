@@ -142,35 +142,32 @@ impl Tunnels {
     }
 }
 
-/// The most tunnel messages gathered before they are worked on.
+/// The most messages of one tunnel gathered before they are worked on.
 const RUN: usize = 16;
+/// The most tunnels for which messages are gathered at a time.
+const RUNS: usize = 16;
 
-/// Tunnel messages from one peer for one tunnel.
+/// Messages from one peer for one tunnel: the layer's cipher is quicker on several.
 struct Run {
-    from: RouterHash,
+    /// Who sent the tunnel data; `None` for what enters the tunnel here.
+    from: Option<RouterHash>,
     id: TunnelId,
     data: Vec<BytesMut>,
-}
-
-impl Run {
-    /// Whether one more message from this peer for this tunnel may join.
-    fn fits(&self, from: RouterHash, id: TunnelId) -> bool {
-        self.from == from && self.id == id && self.data.len() < RUN
-    }
 }
 
 /// Messages for peers that one task gathers before it queues them, so that each outbox is locked, and its writer
 /// woken, once for many.
 pub(crate) struct Batch {
     pub(crate) now: Option<Now>,
-    run: Option<Run>,
+    runs: Vec<Run>,
     queues: Vec<(Arc<Outbox>, Vec<Message>, bool)>,
+    inboxes: Vec<(Arc<Inbox>, Vec<BytesMut>)>,
     sendings: Vec<Sending>,
 }
 
 impl Batch {
     pub(crate) fn new() -> Self {
-        Self { now: None, run: None, queues: Vec::new(), sendings: Vec::new() }
+        Self { now: None, runs: Vec::new(), queues: Vec::new(), inboxes: Vec::new(), sendings: Vec::new() }
     }
 
     fn now(&mut self, shared: &Shared) -> Now {
@@ -185,9 +182,16 @@ impl Batch {
         }
     }
 
+    fn push_inbox(&mut self, inbox: &Arc<Inbox>, sealed: BytesMut) {
+        match self.inboxes.iter_mut().find(|(known, _)| Arc::ptr_eq(known, inbox)) {
+            Some((_, waiting)) => waiting.push(sealed),
+            None => self.inboxes.push((inbox.clone(), vec![sealed])),
+        }
+    }
+
     /// Queues everything.
     pub(crate) fn flush(&mut self, shared: &Shared) {
-        shared.tunnel_data(self);
+        shared.runs(self);
         self.now = None;
         for (outbox, messages, transit) in &mut self.queues {
             if !messages.is_empty() {
@@ -197,13 +201,18 @@ impl Batch {
         if self.queues.len() > 16 {
             self.queues.clear();
         }
+        for (inbox, sealed) in self.inboxes.drain(..) {
+            shared.counters.dropped_inbox.add(inbox.push(sealed) as u64);
+        }
     }
 }
 
 impl Drop for Batch {
     fn drop(&mut self) {
         debug_assert!(
-            self.queues.iter().all(|(_, messages, _)| messages.is_empty()),
+            self.runs.is_empty()
+                && self.inboxes.is_empty()
+                && self.queues.iter().all(|(_, messages, _)| messages.is_empty()),
             "a batch was not flushed"
         );
     }
@@ -218,9 +227,15 @@ impl Shared {
             return;
         }
         match (message.kind, source) {
-            (Kind::TunnelData, Source::Link(from)) => self.gather(from, message, batch),
+            (Kind::TunnelData, Source::Link(from)) => match i2np::tunnel_id(&message.body) {
+                Some(id) => self.gather(Some(from), id, message.body, batch),
+                None => self.counters.malformed.one(),
+            },
             (Kind::TunnelGateway, Source::Link(_) | Source::Endpoint | Source::Garlic) => {
-                self.tunnel_gateway(now, message, batch);
+                match TunnelGateway::decode(message.body) {
+                    Ok(TunnelGateway { tunnel, message }) => self.gather(None, tunnel, message, batch),
+                    Err(_) => self.counters.malformed.one(),
+                }
             }
             (
                 Kind::ShortTunnelBuild | Kind::VariableTunnelBuild | Kind::TunnelBuild,
@@ -238,32 +253,50 @@ impl Shared {
         }
     }
 
-    /// Gathers tunnel messages of one tunnel that follow one another: the layer's cipher is quicker on several.
-    fn gather(&self, from: RouterHash, message: Message, batch: &mut Batch) {
-        let Some(id) = i2np::tunnel_id(&message.body) else {
-            self.counters.malformed.one();
-            return;
-        };
-        if !batch.run.as_ref().is_some_and(|run| run.fits(from, id)) {
-            self.tunnel_data(batch);
-            batch.run = Some(Run { from, id, data: Vec::with_capacity(RUN) });
-        }
-        if let Some(run) = &mut batch.run {
-            run.data.push(message.body);
+    /// Adds a message to those of its tunnel that wait to be worked on together.
+    fn gather(&self, from: Option<RouterHash>, id: TunnelId, data: BytesMut, batch: &mut Batch) {
+        let known = batch.runs.iter().position(|run| run.id == id && run.from == from);
+        let at = known.unwrap_or_else(|| {
+            if batch.runs.len() >= RUNS {
+                self.runs(batch);
+            }
+            batch.runs.push(Run { from, id, data: Vec::with_capacity(RUN) });
+            batch.runs.len() - 1
+        });
+        let Some(run) = batch.runs.get_mut(at) else { return };
+        run.data.push(data);
+        if run.data.len() >= RUN {
+            let run = batch.runs.swap_remove(at);
+            self.run(run, batch);
         }
     }
 
-    /// Does what the gathered tunnel messages are for.
-    fn tunnel_data(&self, batch: &mut Batch) {
-        let Some(Run { from, id, data }) = batch.run.take() else { return };
+    /// Does what the gathered messages are for, and those that come of it.
+    fn runs(&self, batch: &mut Batch) {
+        while !batch.runs.is_empty() {
+            for run in std::mem::take(&mut batch.runs) {
+                self.run(run, batch);
+            }
+        }
+    }
+
+    fn run(&self, Run { from, id, data }: Run, batch: &mut Batch) {
         let now = batch.now(self);
-        let count = data.len() as u64;
         let Some(entry) = self.tunnels.get(id) else {
-            self.counters.unknown_tunnel.add(count);
+            self.counters.unknown_tunnel.add(data.len() as u64);
             return;
         };
+        match from {
+            Some(from) => self.tunnel_data(now, from, &entry, data, batch),
+            None => self.tunnel_gateway(now, &entry, data, batch),
+        }
+    }
+
+    /// Tunnel messages from the hop before.
+    fn tunnel_data(&self, now: Now, from: RouterHash, entry: &Entry, data: Vec<BytesMut>, batch: &mut Batch) {
+        let count = data.len() as u64;
         let mut sendings = std::mem::take(&mut batch.sendings);
-        match &*entry {
+        match entry {
             Entry::Participant(hop, next) => {
                 let dropped = lock(hop).relay_batch(now, from, data, &mut sendings);
                 match dropped {
@@ -277,13 +310,11 @@ impl Shared {
             }
             Entry::Endpoint(hop) => {
                 self.counters.transit_messages.add(count);
-                let mut hop = lock(hop);
-                for data in data {
-                    if let Err(error) = hop.process(now, from, data, &mut sendings) {
-                        self.count(error);
-                    }
+                let dropped = lock(hop).process_batch(now, from, data, &mut sendings);
+                match dropped {
+                    Ok(dropped) => self.counters.unfit.add(dropped as u64),
+                    Err(error) => self.count(error),
                 }
-                drop(hop);
                 for sending in sendings.drain(..) {
                     self.forward(sending, batch);
                 }
@@ -318,36 +349,37 @@ impl Shared {
         }
     }
 
-    fn tunnel_gateway(&self, now: Now, message: Message, batch: &mut Batch) {
-        let Ok(TunnelGateway { tunnel, message: inner }) = TunnelGateway::decode(message.body) else {
-            self.counters.malformed.one();
-            return;
-        };
-        let Some(entry) = self.tunnels.get(tunnel) else {
-            self.counters.unknown_tunnel.one();
-            return;
-        };
-        match &*entry {
+    /// Messages that enter a tunnel here.
+    fn tunnel_gateway(&self, now: Now, entry: &Entry, messages: Vec<BytesMut>, batch: &mut Batch) {
+        match entry {
             Entry::Gateway(hop, next) => {
                 let mut sendings = std::mem::take(&mut batch.sendings);
-                let outcome = lock(hop).relay(now, &[inner], &mut sendings);
+                let mut hop = lock(hop);
+                if hop.relay(now, &messages, &mut sendings).is_err() {
+                    // One that is too large keeps none of the others back.
+                    for message in &messages {
+                        if let Err(error) = hop.relay(now, std::slice::from_ref(message), &mut sendings) {
+                            self.count(error);
+                        }
+                    }
+                }
+                drop(hop);
                 self.counters.transit_messages.add(sendings.len() as u64);
                 for sending in sendings.drain(..) {
                     batch.push(next, sending.message, true);
                 }
                 batch.sendings = sendings;
-                if let Err(error) = outcome {
-                    self.count(error);
-                }
             }
             Entry::Own(tunnel, owner) => {
-                let accepted = lock(tunnel).accept(inner);
-                match accepted {
-                    Ok(message) => self.own(owner, message, batch),
-                    Err(error) => self.count(error),
+                for message in messages {
+                    let accepted = lock(tunnel).accept(message);
+                    match accepted {
+                        Ok(message) => self.own(owner, message, batch),
+                        Err(error) => self.count(error),
+                    }
                 }
             }
-            Entry::Participant(..) | Entry::Endpoint(_) => self.counters.misplaced.one(),
+            Entry::Participant(..) | Entry::Endpoint(_) => self.counters.misplaced.add(messages.len() as u64),
         }
     }
 
@@ -372,8 +404,8 @@ impl Shared {
                 };
                 if lock(&self.one_time).expects(&sealed) {
                     self.open_one_time(Source::Own { pool: owner.pool, tag: None }, sealed, batch);
-                } else if !inbox.push(sealed) {
-                    self.counters.dropped_inbox.one();
+                } else {
+                    batch.push_inbox(inbox, sealed);
                 }
             }
             _ => self.deliver(Source::Own { pool: owner.pool, tag: None }, message, batch),

@@ -29,9 +29,16 @@ pub fn sha512_of(parts: &[&[u8]]) -> [u8; 64] {
 
 /// HMAC-SHA-256 of the parts, one after the other, with a key of any length.
 pub fn hmac_sha256(key: &[u8], parts: &[&[u8]]) -> [u8; 32] {
-    let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(key) else {
-        unreachable!("HMAC takes keys of any length")
-    };
+    tag_of(keyed(key), parts)
+}
+
+/// HMAC-SHA-256 that has taken its key in.
+fn keyed(key: &[u8]) -> Hmac<Sha256> {
+    let Ok(mac) = Hmac::<Sha256>::new_from_slice(key) else { unreachable!("HMAC takes keys of any length") };
+    mac
+}
+
+fn tag_of(mut mac: Hmac<Sha256>, parts: &[&[u8]]) -> [u8; 32] {
     for part in parts {
         mac.update(part);
     }
@@ -43,8 +50,9 @@ pub fn hmac_sha256(key: &[u8], parts: &[&[u8]]) -> [u8; 32] {
 /// I2P writes it `HKDF(salt, ikm, info, 64)`; `ikm` and `info` may be empty.
 pub fn hkdf(salt: &[u8; 32], ikm: &[u8], info: &[u8]) -> ([u8; 32], [u8; 32]) {
     let mut secret = hmac_sha256(salt, &[ikm]);
-    let first = hmac_sha256(&secret, &[info, &[1]]);
-    let second = hmac_sha256(&secret, &[&first, info, &[2]]);
+    let mac = keyed(&secret);
+    let first = tag_of(mac.clone(), &[info, &[1]]);
+    let second = tag_of(mac, &[&first, info, &[2]]);
     secret.zeroize();
     (first, second)
 }

@@ -95,22 +95,26 @@ fn failed(error: Error) -> io::Error {
 impl AsyncRead for Stream {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let mut streams = lock(&self.streams);
-        let read = streams.host.read(self.id, buf.initialize_unfilled());
-        match read {
-            Ok(Some(n)) => {
-                buf.advance(n);
-                drop(streams);
-                if n > 0 {
-                    self.inbox.wake();
+        let before = buf.remaining();
+        while buf.remaining() > 0 {
+            match streams.host.read_chunk(self.id, buf.remaining()) {
+                Ok(Some(chunk)) if chunk.is_empty() => break,
+                Ok(Some(chunk)) => buf.put_slice(&chunk),
+                // What was read before is handed out first.
+                Ok(None) | Err(_) if buf.remaining() < before => break,
+                Ok(None) => {
+                    streams.readers.insert(self.id, cx.waker().clone());
+                    return Poll::Pending;
                 }
-                Poll::Ready(Ok(()))
+                Err(error) => return Poll::Ready(Err(failed(error))),
             }
-            Ok(None) => {
-                streams.readers.insert(self.id, cx.waker().clone());
-                Poll::Pending
-            }
-            Err(error) => Poll::Ready(Err(failed(error))),
         }
+        let news = streams.host.is_touched();
+        drop(streams);
+        if news {
+            self.inbox.wake();
+        }
+        Poll::Ready(Ok(()))
     }
 }
 

@@ -169,6 +169,12 @@ impl Host {
         }
     }
 
+    /// Whether something that the application did has yet to be looked after by [`Host::poll_transmit`]. Reading seldom
+    /// calls for it.
+    pub fn is_touched(&self) -> bool {
+        !self.touched.is_empty()
+    }
+
     /// A stream ID that is not in use.
     fn stream_id(&mut self) -> u32 {
         loop {

@@ -268,6 +268,33 @@ impl OutboundEndpoint {
         self.place.check(now, from)?;
         let body = admit(&mut self.filter, &mut message)?;
         self.layer.encrypt(body);
+        self.assemble(now, message, out)
+    }
+
+    /// [`OutboundEndpoint::process`] for several at once, which is faster. What is to be dropped is; the result is how
+    /// many were.
+    ///
+    /// # Errors
+    /// All are to be dropped: a stranger's, or too late.
+    pub fn process_batch(
+        &mut self,
+        now: Now,
+        from: RouterHash,
+        mut messages: Vec<BytesMut>,
+        out: &mut Vec<Sending>,
+    ) -> Result<usize, Error> {
+        self.place.check(now, from)?;
+        let before = messages.len();
+        messages.retain_mut(|message| admit(&mut self.filter, message).is_ok());
+        gateway::encrypt(&self.layer, &mut messages);
+        let mut good = 0;
+        for message in messages {
+            good += usize::from(self.assemble(now, message, out).is_ok());
+        }
+        Ok(before - good)
+    }
+
+    fn assemble(&mut self, now: Now, message: BytesMut, out: &mut Vec<Sending>) -> Result<(), Error> {
         self.relayed += 1;
         let (rng, undeliverable) = (&mut self.rng, &mut self.undeliverable);
         self.assembler.feed(now.instant, message, |target, message| {

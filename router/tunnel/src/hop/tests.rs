@@ -91,3 +91,33 @@ fn garbage_at_an_endpoint_is_damage() {
     }
     assert!(out.is_empty());
 }
+
+#[test]
+fn an_endpoints_batch_gives_what_single_steps_give() {
+    let end = || OutboundEndpoint::new(place(None), Layer::new(&[3; 32], &[4; 32]), &mut rng(1));
+    let inner = |n: u8| {
+        let mut bytes = Vec::new();
+        let body = BytesMut::from(&[n; 700][..]);
+        Message::new(Kind::Data, u32::from(n), now_at(0).date, body).encode_standard(&mut bytes);
+        bytes
+    };
+    let messages: Vec<Vec<u8>> = (0..9).map(inner).collect();
+    let items: Vec<(Target, &[u8])> =
+        messages.iter().map(|message| (Target::Router(hash(7)), &message[..])).collect();
+    let mut pages = Packer::new(rng(2)).pack(TunnelId(5), &items).unwrap();
+    gateway::decrypt(std::iter::once(&Layer::new(&[3; 32], &[4; 32])), &mut pages);
+    let (mut one, mut many) = (Vec::new(), Vec::new());
+    let mut single = end();
+    for page in pages.clone() {
+        single.process(now_at(0), hash(9), page, &mut one).unwrap();
+    }
+    pages.insert(2, pages[1].clone());
+    pages.push(message(1));
+    pages.push(BytesMut::zeroed(77));
+    let mut whole = end();
+    assert_eq!(whole.process_batch(now_at(0), hash(9), pages.clone(), &mut many), Ok(3));
+    assert_eq!(whole.process_batch(now_at(0), hash(8), pages, &mut many), Err(Error::Stranger));
+    let bodies = |sent: &[Sending]| sent.iter().map(|sending| sending.message.clone()).collect::<Vec<_>>();
+    assert_eq!(one.len(), 9);
+    assert_eq!(bodies(&many), bodies(&one));
+}

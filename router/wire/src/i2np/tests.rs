@@ -24,6 +24,12 @@ fn both_headers_are_laid_out_as_specified() {
     assert_eq!(Message::decode_standard(standard[..].into()).unwrap(), message(b"hello"));
     standard[15] ^= 1;
     assert!(Message::decode_standard(standard[..].into()).is_err());
+    standard[0] = Kind::Garlic.into();
+    assert_eq!(
+        Message::decode_standard(standard[..].into()).unwrap().kind,
+        Kind::Garlic,
+        "its seal will tell"
+    );
     assert_eq!(Message::decode_short(short[..8].into()), Err(Error::Truncated("an I2NP message")));
 }
 
