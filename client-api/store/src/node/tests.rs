@@ -177,7 +177,7 @@ fn damage_that_somebody_else_saw_is_looked_at_and_dropped() {
     let (mut node, block) = (a_node(), content(1));
     let key = Stored::key(&block);
     ask_node(&mut node, start(), self::node(1), &put(1, &block));
-    let mut check = |outcome: Result<bytes::Bytes, DiskError>| {
+    let mut check = |outcome: Result<Bytes, DiskError>| {
         node.handle(after(1), NodeInput::Check(Stored::key(&content(2))));
         node.handle(after(1), NodeInput::Check(key));
         node.handle(after(1), NodeInput::Check(key));

