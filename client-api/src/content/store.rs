@@ -15,7 +15,7 @@ use std::time::Duration;
 use allium_content::block::{Block, Key};
 use allium_crypto::Rng;
 use allium_router::BoxFuture;
-use allium_store::{Client, ClientStats, Config, Node, NodeConfig, NodeStats, RequestId, Why};
+use allium_store::{Client, ClientStats, Config, DiskError, Node, NodeConfig, NodeStats, RequestId, Why};
 use allium_wire::DestHash;
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
@@ -152,15 +152,22 @@ impl Shell {
         outcome
     }
 
-    /// A block of this node's disk.
+    /// A block of this node's disk. If it is damaged the node hears of it, and fetches it anew.
     async fn local(&self, key: Key) -> Option<Block> {
         if !self.disk.holds(&key) {
             return None;
         }
         let (answer, answered) = oneshot::channel();
         self.disk.load(key, Answer::new(move |outcome| drop(answer.send(outcome))));
-        let bytes = answered.await.ok()?.ok()?;
-        Block::decode(bytes).ok().filter(|block| block.key() == key)
+        let block = match answered.await.ok()? {
+            Ok(bytes) => Block::decode(bytes).ok().filter(|block| block.key() == key),
+            Err(DiskError::Damaged) => None,
+            Err(DiskError::Failed) => return None,
+        };
+        if block.is_none() {
+            let _ = self.keeper.send(keeper::Ask::Check(key)).await;
+        }
+        block
     }
 
     async fn keeper_status(&self) -> Option<KeeperStatus> {

@@ -16,6 +16,8 @@ const FORGOTTEN: u8 = 4;
 const ALONE: Duration = Duration::from_mins(10);
 /// Questions given up within this time count as one.
 const AT_ONCE: Duration = Duration::from_secs(5);
+/// A peer that owes a block and sends nothing is doubted after a time between these.
+const HUSH: (Duration, Duration) = (Duration::from_millis(700), Duration::from_secs(4));
 /// How long a peer that broke the rules is left alone the first time.
 const SHUNNED: Duration = Duration::from_mins(30);
 
@@ -41,6 +43,10 @@ pub(crate) struct Peer {
     /// Questions not answered since one was, and when the last such one was given up.
     pub(crate) fails: u8,
     missed: Option<Instant>,
+    /// It owes answers for longer than they take: asked after all others until it is heard.
+    pub(crate) doubted: bool,
+    /// When it last answered a frame.
+    pub(crate) spoke: Option<Instant>,
     /// Times of its answers to datagrams.
     pub(crate) asked: Pace,
     /// Times until it gave or took a block.
@@ -64,6 +70,8 @@ impl Peer {
             heard: None,
             fails: 0,
             missed: None,
+            doubted: false,
+            spoke: None,
             asked: Pace::default(),
             blocks: Pace::default(),
             window: 8,
@@ -244,6 +252,30 @@ impl Book {
         proven && fails == GONE
     }
 
+    /// A peer owes an answer for longer than answers take. Whether that is new.
+    pub(crate) fn doubt(&mut self, node: &DestHash) -> bool {
+        self.get_mut(node).is_some_and(|peer| !std::mem::replace(&mut peer.doubted, true))
+    }
+
+    /// A peer that was doubted answers.
+    pub(crate) fn trust(&mut self, node: &DestHash) {
+        if let Some(peer) = self.get_mut(node) {
+            peer.doubted = false;
+        }
+    }
+
+    /// Whether a peer owes answers, as far as is known.
+    pub(crate) fn is_doubted(&self, node: &DestHash) -> bool {
+        self.get(node).is_some_and(|peer| peer.doubted)
+    }
+
+    /// A peer answered a frame, whatever it said.
+    pub(crate) fn spoke(&mut self, now: Instant, node: &DestHash) {
+        if let Some(peer) = self.get_mut(node) {
+            (peer.spoke, peer.doubted) = (Some(now), false);
+        }
+    }
+
     /// A peer gave or took a block, after that time.
     pub(crate) fn served(&mut self, now: Instant, node: &DestHash, took: Duration) {
         self.heard = Some(now);
@@ -298,6 +330,15 @@ impl Book {
     /// How long to wait for the answer to a datagram.
     pub(crate) fn patience(&self, node: &DestHash) -> Duration {
         self.get(node).map(|peer| peer.asked).unwrap_or_default().or(self.asked).timeout()
+    }
+
+    /// How long a peer that owes a block may send nothing before it is doubted: two and a half times what answers take,
+    /// or what most blocks do if that is less.
+    pub(crate) fn hush(&self, node: &DestHash) -> Duration {
+        let peer = self.get(node);
+        let asked = peer.map(|peer| peer.asked).unwrap_or_default().or(self.asked).mean();
+        let usual = asked.map_or(HUSH.1, |time| time * 5 / 2).min(self.most_blocks_take(node));
+        usual.clamp(HUSH.0, HUSH.1).max(asked.unwrap_or_default() * 5 / 4)
     }
 
     /// How long most blocks take with a peer.

@@ -262,6 +262,9 @@ pub enum NodeInput {
     Pin(Key),
     /// Keep it like any other from now on.
     Unpin(Key),
+    /// A block that somebody else read from this node's disk was not as it was saved: it is read again and, if that is
+    /// so, removed and fetched from the network.
+    Check(Key),
     /// See [`Input::Peers`].
     Peers(Vec<DestHash>),
     /// Keep at most this many bytes of blocks from now on (pinned ones may exceed it).

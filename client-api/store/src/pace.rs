@@ -29,9 +29,11 @@ impl Pace {
         self.known.map(|(mean, _)| Duration::from_secs_f32(mean.clamp(0.0, 600.0)))
     }
 
-    /// After this time an answer is not likely to come any more.
+    /// After this time an answer is not likely to come any more. Who answers within 4 seconds on the whole is not
+    /// waited for longer than that, however much that varied.
     pub(crate) fn timeout(self) -> Duration {
-        self.later(4.0, 4.0, 0.5, 10.0)
+        let longest = self.known.map_or(4.0, |(mean, _)| (mean * 1.5).clamp(4.0, 10.0));
+        self.later(4.0, 4.0, 0.5, longest)
     }
 
     /// Nine of ten answers have come after this time.

@@ -19,6 +19,8 @@ const STEP: usize = 32;
 pub(super) enum Ask {
     Pin(Vec<Key>),
     Unpin(Vec<Key>),
+    /// A block that was read from the disk is damaged.
+    Check(Key),
     Peers(Vec<DestHash>),
     Status(oneshot::Sender<KeeperStatus>),
 }
@@ -87,6 +89,7 @@ impl Keeper {
         match ask {
             Ask::Pin(keys) => keys.into_iter().for_each(|key| self.node.handle(now, NodeInput::Pin(key))),
             Ask::Unpin(keys) => keys.into_iter().for_each(|key| self.node.handle(now, NodeInput::Unpin(key))),
+            Ask::Check(key) => self.node.handle(now, NodeInput::Check(key)),
             Ask::Peers(peers) => self.node.handle(now, NodeInput::Peers(peers)),
             Ask::Status(answer) => {
                 let _ = answer.send(KeeperStatus {

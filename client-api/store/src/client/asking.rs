@@ -95,11 +95,15 @@ impl<B: Stored> Client<B> {
             self.actions.push_back(Action::Datagram { to, bytes: ask.bytes.clone() });
             self.stats.asked += 1;
             self.stats.again += 1;
-            let Question::Find(asked) = &ask.question else { return };
+            let lost = ask.tries == TRIES || self.book.is_doubted(&to);
+            let asked = if let Question::Find(asked) = &ask.question { asked.as_slice() } else { &[] };
             for purpose in asked.iter().map(|(_, purpose)| *purpose).collect::<Vec<_>>() {
                 if let Purpose::Lookup(lookup) = purpose {
-                    self.lookup_late(now, lookup, &to);
+                    self.lookup_late(now, lookup, &to, lost);
                 }
+            }
+            if lost {
+                self.book.doubt(&to);
             }
             return;
         }
@@ -139,6 +143,12 @@ impl<B: Stored> Client<B> {
         let ask = self.asks.remove(&id)?;
         self.timers.cancel(Timer::Ask(id));
         self.timers.cancel(Timer::Doubted(from));
+        // Who answers and yet owes frames is doubted still: its channel may be dead.
+        let owes = self.book.is_doubted(&from)
+            && self.flights.values().any(|flight| flight.is_with(&from) && flight.is_quiet());
+        if !owes {
+            self.book.trust(&from);
+        }
         // An answer to a datagram that was sent again may belong to either.
         let took = (ask.tries == 1).then(|| now.saturating_duration_since(ask.sent));
         if self.book.answered(now, from, took) {

@@ -16,6 +16,9 @@ const LIFE: Duration = Duration::from_secs(30);
 const HEDGE: f32 = 0.1;
 /// Most that is saved of it.
 const HEDGES: f32 = 64.0;
+/// What each second gives back of it, and up to how many.
+const HEDGES_EACH_SECOND: f32 = 4.0;
+const HEDGES_AT_REST: f32 = 16.0;
 
 /// What a frame is sent for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -33,12 +36,22 @@ pub(super) struct Flight {
     to: DestHash,
     cargo: Cargo,
     sent: Instant,
+    /// The peer sent nothing for longer than it may: it was doubted for this.
+    quiet: bool,
+    /// Most blocks have come after this time.
     late: bool,
+    /// Somebody else was asked as well.
+    hedged: bool,
 }
 
 impl Flight {
     pub(super) fn is_with(&self, node: &DestHash) -> bool {
         self.to == *node
+    }
+
+    /// Whether the peer was doubted for not answering this.
+    pub(super) fn is_quiet(&self) -> bool {
+        self.quiet
     }
 
     /// Whether it gives a node what it should have had.
@@ -114,8 +127,9 @@ impl<B: Stored> Client<B> {
         let id = self.rng.u64();
         let bytes = frame(id).encode();
         self.book.occupy(&to);
-        self.flights.insert(id, Flight { to, cargo, sent: now, late: false });
-        self.timers.set(Timer::Flight(id), now + self.book.most_blocks_take(&to));
+        let flight = Flight { to, cargo, sent: now, quiet: false, late: false, hedged: false };
+        self.flights.insert(id, flight);
+        self.watch_flight(now, id);
         self.actions.push_back(Action::Frame { to, bytes });
     }
 
@@ -127,21 +141,22 @@ impl<B: Stored> Client<B> {
     }
 
     /// Takes the flight that an answer belongs to.
-    fn land(&mut self, from: DestHash, id: u64) -> Option<Flight> {
+    fn land(&mut self, now: Instant, from: DestHash, id: u64) -> Option<Flight> {
         if self.flights.get(&id).is_none_or(|flight| flight.to != from) {
             return None;
         }
         self.timers.cancel(Timer::Flight(id));
         self.book.release(&from);
+        self.book.spoke(now, &from);
         self.flights.remove(&id)
     }
 
     /// A frame was not answered so far: somebody else is asked as well if that was not done too often; later it is
     /// given up.
     pub(super) fn flight_due(&mut self, now: Instant, id: u64) {
-        let Some(flight) = self.flights.get_mut(&id) else { return };
-        if flight.late {
-            let (to, sent) = (flight.to, flight.sent);
+        let Some(flight) = self.flights.get(&id) else { return };
+        let (to, sent) = (flight.to, flight.sent);
+        if now >= sent + LIFE {
             self.lose(now, id);
             if self.book.silent(now, &to, sent) {
                 self.events.push(Event::Gone(to));
@@ -149,21 +164,73 @@ impl<B: Stored> Client<B> {
             self.unstall(now, &to);
             return;
         }
-        flight.late = true;
-        self.timers.set(Timer::Flight(id), flight.sent + LIFE);
-        let cargo = flight.cargo;
-        if self.hedges < 1.0 {
-            return;
+        let quiet = now >= self.quiet_at(flight);
+        let late = now >= sent + self.book.most_blocks_take(&to);
+        let Some(flight) = self.flights.get_mut(&id) else { return };
+        let fell_quiet = quiet && !flight.quiet;
+        let (cargo, hedge) = (flight.cargo, !flight.hedged && (fell_quiet || late && !flight.late));
+        flight.quiet |= quiet;
+        flight.late |= late;
+        self.watch_flight(now, id);
+        if fell_quiet {
+            self.doubt(now, to);
+        }
+        if hedge && self.may_hedge(now) {
+            self.hedge(now, id, cargo, quiet);
+        }
+    }
+
+    /// A peer owes something for longer than answers take. It is asked whether it is there.
+    pub(super) fn doubt(&mut self, now: Instant, node: DestHash) {
+        if self.book.doubt(&node) {
+            self.timers.no_later(Timer::Doubted(node), now);
+        }
+    }
+
+    /// When a peer will have sent nothing for too long.
+    fn quiet_at(&self, flight: &Flight) -> Instant {
+        let spoke = self.book.get(&flight.to).and_then(|peer| peer.spoke);
+        spoke.unwrap_or(flight.sent).max(flight.sent) + self.book.hush(&flight.to)
+    }
+
+    /// Sets the time when a flight is looked at next.
+    fn watch_flight(&mut self, now: Instant, id: u64) {
+        let Some(flight) = self.flights.get(&id) else { return };
+        let quiet = Some(self.quiet_at(flight)).filter(|_| !flight.quiet);
+        let late = Some(flight.sent + self.book.most_blocks_take(&flight.to)).filter(|_| !flight.late);
+        let next = [quiet, late].into_iter().flatten().min().unwrap_or(flight.sent + LIFE);
+        self.timers.set(Timer::Flight(id), next.min(flight.sent + LIFE).max(now));
+    }
+
+    /// Whether one more may be asked twice: that is earned, and comes back with time.
+    pub(super) fn may_hedge(&mut self, now: Instant) -> bool {
+        let passed = self.reckoned.map_or(Duration::ZERO, |at| now.saturating_duration_since(at));
+        self.reckoned = Some(now);
+        if self.hedges < HEDGES_AT_REST {
+            self.hedges = (self.hedges + passed.as_secs_f32() * HEDGES_EACH_SECOND).min(HEDGES_AT_REST);
+        }
+        self.hedges >= 1.0
+    }
+
+    /// Asks somebody else as well.
+    fn hedge(&mut self, now: Instant, id: u64, cargo: Cargo, quiet: bool) {
+        if let Some(flight) = self.flights.get_mut(&id) {
+            flight.hedged = true;
         }
         let more = match cargo {
-            Cargo::Get(get) => self.hedge_get(now, get),
+            Cargo::Get(get) => self.hedge_get(now, get, quiet),
             Cargo::Put(put) => self.hedge_put(now, put),
             Cargo::Push | Cargo::Back => false,
         };
         if more {
-            self.hedges -= 1.0;
-            self.stats.hedged += 1;
+            self.hedged();
         }
+    }
+
+    /// One was asked twice.
+    pub(super) fn hedged(&mut self) {
+        self.hedges -= 1.0;
+        self.stats.hedged += 1;
     }
 
     /// A flight will not be answered.
@@ -173,6 +240,9 @@ impl<B: Stored> Client<B> {
         self.book.release(&flight.to);
         self.book.overloaded(&flight.to);
         self.book.disappointed(&flight.to, 1.0);
+        if self.book.is_doubted(&flight.to) {
+            self.timers.no_later(Timer::Doubted(flight.to), now);
+        }
         self.tried(now, flight.to, flight.cargo, Tried::Silent);
     }
 
@@ -203,7 +273,7 @@ impl<B: Stored> Client<B> {
     }
 
     pub(super) fn block_came(&mut self, now: Instant, from: DestHash, id: u64, bytes: &Bytes) {
-        let Some(flight) = self.land(from, id) else { return };
+        let Some(flight) = self.land(now, from, id) else { return };
         let Cargo::Get(get) = flight.cargo else {
             self.tried(now, from, flight.cargo, Tried::Bad);
             return self.accuse(now, from);
@@ -215,7 +285,7 @@ impl<B: Stored> Client<B> {
     }
 
     pub(super) fn block_missing(&mut self, now: Instant, from: DestHash, id: u64, busy: bool) {
-        let Some(flight) = self.land(from, id) else { return };
+        let Some(flight) = self.land(now, from, id) else { return };
         let Cargo::Get(get) = flight.cargo else { return self.tried(now, from, flight.cargo, Tried::Bad) };
         if busy {
             self.book.overloaded(&from);
@@ -228,7 +298,7 @@ impl<B: Stored> Client<B> {
     }
 
     pub(super) fn block_kept(&mut self, now: Instant, from: DestHash, id: u64, refused: Option<Refusal>) {
-        let Some(flight) = self.land(from, id) else { return };
+        let Some(flight) = self.land(now, from, id) else { return };
         match refused {
             None => self.book.served(now, &from, now.saturating_duration_since(flight.sent)),
             Some(Refusal::Busy) => self.book.overloaded(&from),

@@ -15,8 +15,11 @@ use crate::{Key, Stored};
 
 /// So many nodes must say that they do not have a block before it is believed (or all, if there are fewer).
 const SEVERAL: usize = 3;
-/// Nodes asked for a block at once, at most.
+/// Nodes asked for a block at once, at most: all of them, and those who are not doubted.
+const AT_ONCE_DOUBTED: u8 = 8;
 const AT_ONCE: u8 = 4;
+/// So many are asked at once when some said that they do not have it.
+const AFTER_MISSES: u8 = 3;
 /// Answers awaited for a block that can have newer versions, and how long after the first.
 const OPINIONS: usize = 3;
 const OPINIONS_TIME: Duration = Duration::from_secs(5);
@@ -39,6 +42,8 @@ pub(super) struct Get<B> {
     hints: Vec<DestHash>,
     /// It waits for a lookup.
     seeking: bool,
+    /// The lookup waits for late nodes: who is known is asked meanwhile.
+    goes_on: bool,
     /// The key itself has been looked up.
     looked: bool,
     /// The newest version so far.
@@ -73,6 +78,7 @@ impl<B: Stored> Client<B> {
             tried: Trials::default(),
             hints: Vec::new(),
             seeking: false,
+            goes_on: false,
             looked: false,
             best: None,
             flights: 0,
@@ -107,7 +113,18 @@ impl<B: Stored> Client<B> {
         while let Some(get) = self.gets.get(&id).filter(|get| get.running && get.flights < get.allow) {
             let key = get.key;
             match self.next_holder(now, get) {
-                Next::Ask(node) => self.fetch(now, id, node),
+                Next::Ask(node) => {
+                    // Who is doubted is asked beside others, and not waited for.
+                    if self.book.is_doubted(&node)
+                        && get.allow < AT_ONCE_DOUBTED
+                        && self.may_hedge(now)
+                        && let Some(get) = self.gets.get_mut(&id)
+                    {
+                        get.allow += 1;
+                        self.hedged();
+                    }
+                    self.fetch(now, id, node);
+                }
                 Next::Wait(node) => return self.stall(now, node, Task::Get(id)),
                 Next::Seek { anew } => {
                     if let Some(get) = self.gets.get_mut(&id) {
@@ -127,36 +144,47 @@ impl<B: Stored> Client<B> {
     fn next_holder(&self, now: Instant, get: &Get<B>) -> Next {
         let open = |node: &DestHash| !get.tried.has(node);
         let live = |node: &DestHash| self.book.get(node).is_some_and(|peer| !peer.is_shunned(now));
-        let hints = get.hints.iter().filter(|node| open(node) && live(node));
-        let (ready, full): (Vec<_>, Vec<_>) =
-            hints.partition(|node| self.book.get(node).is_some_and(Peer::has_room));
-        if let Some(node) = self.best_of(ready.into_iter().copied()) {
-            return Next::Ask(node);
+        let hints = get.hints.iter().copied().filter(|node| open(node) && live(node));
+        let (doubted_hints, hints): (Vec<_>, Vec<_>) = hints.partition(|node| self.book.is_doubted(node));
+        if let Some(next) = self.ask_or_wait(&hints) {
+            return next;
         }
-        if let Some(node) = full.first() {
-            return Next::Wait(**node);
+        if get.seeking && !get.goes_on {
+            return self.ask_or_wait(&doubted_hints).unwrap_or(Next::Pending);
         }
-        if get.seeking {
-            return Next::Pending;
-        }
-        if !get.looked && !self.knows_region(now, &get.key) {
-            return if get.best.is_some() { Next::Nobody } else { Next::Seek { anew: false } };
+        if !get.seeking && !get.looked && !self.knows_region(now, &get.key) {
+            let seek = if get.best.is_some() { Next::Nobody } else { Next::Seek { anew: false } };
+            return self.ask_or_wait(&doubted_hints).unwrap_or(seek);
         }
         let reach = if get.looked { self.config.replicas * 2 + 2 } else { self.config.replicas + 2 };
         let near = self.book.closest(&get.key.0, reach, |peer| peer.is_live(now));
         let near = near.into_iter().filter(|peer| open(&peer.node));
+        let (doubted, near): (Vec<_>, Vec<_>) = near.partition(|peer| peer.doubted);
         // Of those that should have it, in any order; of the others only when those are through.
-        let near: Vec<_> =
-            near.take(self.config.replicas.saturating_sub(get.tried.count(Tried::Missing)).max(1)).collect();
-        let ready = near.iter().filter(|peer| peer.has_room()).map(|peer| peer.node);
-        if let Some(node) = self.best_of(ready) {
-            return Next::Ask(node);
+        let limit = self.config.replicas.saturating_sub(get.tried.count(Tried::Missing)).max(1);
+        let near: Vec<_> = near.into_iter().take(limit).map(|peer| peer.node).collect();
+        let doubted: Vec<_> = doubted.into_iter().map(|peer| peer.node).collect();
+        let next = self.ask_or_wait(&near).or_else(|| self.ask_or_wait(&doubted_hints));
+        if let Some(next) = next.or_else(|| self.ask_or_wait(&doubted)) {
+            return next;
         }
-        match near.first() {
-            Some(peer) => Next::Wait(peer.node),
-            None if !get.looked && get.best.is_none() => Next::Seek { anew: true },
-            None => Next::Nobody,
+        // A lookup helps if some do not have the block, or all that should have it are silent.
+        let silent = get.tried.count(Tried::Flying);
+        let early = silent > 0 && silent < self.config.replicas && get.tried.count(Tried::Missing) == 0;
+        if get.seeking || early && !get.looked && get.best.is_none() {
+            Next::Pending
+        } else if !get.looked && get.best.is_none() {
+            Next::Seek { anew: true }
+        } else {
+            Next::Nobody
         }
+    }
+
+    /// Of nodes in the order of their distance, one to ask, or to wait for if all are at their windows.
+    fn ask_or_wait(&self, nodes: &[DestHash]) -> Option<Next> {
+        let ready = nodes.iter().copied().filter(|node| self.book.get(node).is_some_and(Peer::has_room));
+        let best = self.best_of(ready).map(Next::Ask);
+        best.or_else(|| nodes.first().map(|node| Next::Wait(*node)))
     }
 
     /// Of nodes in the order of their distance, the one to ask first: closeness counts, and more so whether it gave
@@ -199,14 +227,23 @@ impl<B: Stored> Client<B> {
     /// The lookup that a get waited for is over.
     pub(super) fn get_sought(&mut self, now: Instant, id: RequestId, key: &Key, in_vain: bool) {
         let Some(get) = self.gets.get_mut(&id) else { return };
-        get.seeking = false;
+        (get.seeking, get.goes_on) = (false, false);
         get.looked |= in_vain || get.key == *key;
         self.drive_get(now, id);
     }
 
-    /// A slow node: one more may be asked. Whether it was.
-    pub(super) fn hedge_get(&mut self, now: Instant, id: RequestId) -> bool {
-        let Some(get) = self.gets.get_mut(&id).filter(|get| get.allow < AT_ONCE) else { return false };
+    /// The lookup that a get waits for is held up by nodes that are late.
+    pub(super) fn get_goes_on(&mut self, now: Instant, id: RequestId) {
+        if let Some(get) = self.gets.get_mut(&id).filter(|get| get.seeking && !get.goes_on) {
+            get.goes_on = true;
+            self.drive_get(now, id);
+        }
+    }
+
+    /// A node is slow, or sends nothing at all: one more may be asked. Whether it was.
+    pub(super) fn hedge_get(&mut self, now: Instant, id: RequestId, quiet: bool) -> bool {
+        let most = if quiet { AT_ONCE_DOUBTED } else { AT_ONCE };
+        let Some(get) = self.gets.get_mut(&id).filter(|get| get.allow < most) else { return false };
         get.allow += 1;
         let before = get.flights;
         self.drive_get(now, id);
@@ -217,6 +254,8 @@ impl<B: Stored> Client<B> {
         let Some(get) = self.gets.get_mut(&id) else { return };
         get.flights = get.flights.saturating_sub(1);
         get.tried.set(node, tried);
+        let misses = get.tried.count(Tried::Missing).min(usize::from(AFTER_MISSES)) as u8;
+        get.allow = get.allow.max((1 + misses).min(AFTER_MISSES));
         if !self.is_agreed(now, id) {
             self.drive_get(now, id);
         }
@@ -281,7 +320,13 @@ impl<B: Stored> Client<B> {
     }
 
     fn nobody_left(&mut self, now: Instant, id: RequestId) {
-        let Some(get) = self.gets.get_mut(&id).filter(|get| get.flights == 0) else { return };
+        let Some(get) = self.gets.get_mut(&id) else { return };
+        // Who is doubted is not waited for if enough is known without it.
+        let waits =
+            get.tried.those(Tried::Flying).any(|node| self.book.get(&node).is_some_and(|peer| !peer.doubted));
+        if waits || get.flights > 0 && get.best.is_none() && !get.is_absent() {
+            return;
+        }
         if get.best.is_some() {
             return self.got(now, id);
         }
@@ -361,7 +406,8 @@ impl<B> Get<B> {
 
     /// Whether somebody seems to have it, and did not give it yet.
     fn is_held(&self) -> bool {
-        let open = |node| matches!(self.tried.of(node), None | Some(Tried::Busy | Tried::Silent));
+        let open =
+            |node| matches!(self.tried.of(node), None | Some(Tried::Flying | Tried::Busy | Tried::Silent));
         self.hints.iter().any(open)
     }
 }

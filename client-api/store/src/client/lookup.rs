@@ -37,7 +37,18 @@ enum State {
     /// No answer to the first datagram; one may still come.
     Late,
     Answered,
+    /// No answer to two datagrams, or to one of who is doubted; one may still come.
     Failed,
+}
+
+/// What a lookup does next.
+enum Next {
+    Ask(DestHash),
+    /// Nothing until an answer comes.
+    Wait,
+    /// Only those who are late are waited for.
+    Late,
+    Done,
 }
 
 /// A node that may be among the closest.
@@ -47,6 +58,8 @@ struct Candidate {
     state: State,
     /// It answered us before.
     proven: bool,
+    /// It owed an answer already when it was asked: never waited for.
+    doubted: bool,
     /// Who told of it.
     by: Option<DestHash>,
 }
@@ -70,7 +83,7 @@ impl Lookup {
         let distance = distance(&Place::of(&node).0, &self.key.0);
         let at = self.seen.partition_point(|candidate| candidate.distance < distance);
         if at < MOST && self.seen.get(at).is_none_or(|candidate| candidate.node != node) {
-            self.seen.insert(at, Candidate { node, distance, state: State::New, proven, by });
+            self.seen.insert(at, Candidate { node, distance, state: State::New, proven, doubted: false, by });
             self.seen.truncate(MOST);
         }
     }
@@ -79,15 +92,28 @@ impl Lookup {
         self.seen.iter().filter(|candidate| candidate.state == State::Answered).count()
     }
 
-    /// The next to ask, if one may be asked now; and whether all is done.
-    fn next(&self, width: usize, parallel: usize) -> (Option<DestHash>, bool) {
-        let best = || self.seen.iter().filter(|candidate| candidate.state != State::Failed).take(width);
+    fn next(&self, width: usize, parallel: usize) -> Next {
+        let counts = |candidate: &&Candidate| match candidate.state {
+            State::Failed => false,
+            State::Late => !candidate.doubted,
+            State::New | State::Asked | State::Answered => true,
+        };
+        let best = || self.seen.iter().filter(counts).take(width);
         let asked = best().filter(|candidate| candidate.state == State::Asked).count();
         let new = best().find(|candidate| candidate.state == State::New).map(|candidate| candidate.node);
         // Who is late is waited for while few have answered.
         let late = best().any(|candidate| candidate.state == State::Late) && self.answered() < width * 2 / 3;
-        let done = new.is_none() && asked == 0 && !late;
-        (new.filter(|_| asked < parallel), done)
+        match new {
+            Some(node) if asked < parallel => Next::Ask(node),
+            None if asked == 0 => {
+                if late {
+                    Next::Late
+                } else {
+                    Next::Done
+                }
+            }
+            _ => Next::Wait,
+        }
     }
 }
 
@@ -178,23 +204,38 @@ impl<B: Stored> Client<B> {
         while let Some(lookup) = self.lookups.get_mut(&id) {
             let key = lookup.key;
             match lookup.next(width, parallel) {
-                (Some(node), _) => {
+                Next::Ask(node) => {
+                    let doubted = self.book.is_doubted(&node);
                     if let Some(candidate) = lookup.find(&node) {
-                        candidate.state = State::Asked;
+                        candidate.state = if doubted { State::Late } else { State::Asked };
+                        candidate.doubted = doubted;
                     }
                     self.ask_soon(node, key, Purpose::Lookup(id));
                 }
-                (None, true) => return self.finish_lookup(now, id),
-                (None, false) => return,
+                Next::Done => return self.finish_lookup(now, id),
+                Next::Late => return self.wait_for_late(now, id),
+                Next::Wait => return,
             }
         }
     }
 
-    /// A node did not answer the first datagram: another one is asked meanwhile.
-    pub(super) fn lookup_late(&mut self, now: Instant, id: u64, node: &DestHash) {
+    /// Only those who are late are waited for: gets ask those who are known meanwhile.
+    fn wait_for_late(&mut self, now: Instant, id: u64) {
+        let Some(lookup) = self.lookups.get(&id).filter(|lookup| lookup.answered() > 0) else { return };
+        for waiter in lookup.waiters.clone() {
+            if let Waiter::Get(get) = waiter {
+                self.get_goes_on(now, get);
+            }
+        }
+    }
+
+    /// A node did not answer a datagram: another one is asked meanwhile. If it is lost, the lookup does not wait for it.
+    pub(super) fn lookup_late(&mut self, now: Instant, id: u64, node: &DestHash, lost: bool) {
         let candidate = self.lookups.get_mut(&id).and_then(|lookup| lookup.find(node));
-        if let Some(candidate) = candidate.filter(|candidate| candidate.state == State::Asked) {
-            candidate.state = State::Late;
+        if let Some(candidate) =
+            candidate.filter(|candidate| matches!(candidate.state, State::Asked | State::Late))
+        {
+            candidate.state = if lost { State::Failed } else { State::Late };
             self.drive_lookup(now, id);
         }
     }

@@ -104,8 +104,10 @@ pub struct Client<B> {
     settling: BTreeSet<(Instant, RequestId)>,
     retained: VecDeque<RequestId>,
     retained_bytes: usize,
-    /// What may still be asked for twice: earned by what is got.
+    /// What may still be asked for twice: earned by what is got, and by time.
     hedges: f32,
+    /// When that was last reckoned.
+    reckoned: Option<Instant>,
     /// Questions to strangers under way.
     strangers: usize,
     refreshes: u64,
@@ -153,6 +155,7 @@ impl<B: Stored> Client<B> {
             retained: VecDeque::new(),
             retained_bytes: 0,
             hedges: 16.0,
+            reckoned: None,
             strangers: 0,
             refreshes: 0,
             timers: Timers::new(),
@@ -339,7 +342,9 @@ impl<B: Stored> Client<B> {
             Timer::Settle => self.settle(now),
             Timer::Refresh => self.refresh(now),
             Timer::Doubted(node) => {
-                if self.book.get(&node).is_some_and(|peer| peer.fails > 0) && !self.is_asked(&node) {
+                if self.book.get(&node).is_some_and(|peer| peer.fails > 0 || peer.doubted)
+                    && !self.is_asked(&node)
+                {
                     self.ask_soon(node, Key(self.center.0), Purpose::News);
                 }
             }

@@ -133,7 +133,9 @@ impl<B: Stored> Client<B> {
             });
             let open: Vec<_> = open.into_iter().filter(|peer| !put.tried.has(&peer.node)).collect();
             let proper = open.iter().take(self.config.replicas);
-            if let Some(node) = proper.clone().find(|peer| peer.has_room()).map(|peer| peer.node) {
+            // The closest of them, but who is doubted after the others.
+            let next = proper.filter(|peer| peer.has_room()).min_by_key(|peer| peer.doubted);
+            if let Some(node) = next.map(|peer| peer.node) {
                 self.send_put(now, id, node);
                 continue;
             }

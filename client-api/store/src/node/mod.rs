@@ -56,6 +56,8 @@ enum Loading {
     Serve { to: DestHash, id: u64 },
     /// To send it to a node that wants it.
     Push { to: DestHash },
+    /// To see whether it is as it was written.
+    Check,
 }
 
 /// A block that is fetched from the network.
@@ -367,6 +369,7 @@ impl<B: Stored> Engine for Node<B> {
             NodeInput::Saved { token, outcome } => self.saved(now.instant, token, outcome.is_ok()),
             NodeInput::Pin(key) => self.pin(now.instant, key),
             NodeInput::Unpin(key) => self.unpin(key),
+            NodeInput::Check(key) => self.check(key),
             NodeInput::Peers(peers) => self.client.add_peers(now.instant, peers),
             NodeInput::Quota(quota) => {
                 self.index.set_quota(quota);

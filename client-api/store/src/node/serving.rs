@@ -98,12 +98,22 @@ impl<B: Stored> Node<B> {
         self.load(key, Loading::Serve { to: from, id });
     }
 
+    /// A block seems to be damaged: it is read to see whether it is.
+    pub(super) fn check(&mut self, key: Key) {
+        let checked = |(loading, what): &(Key, Loading)| *loading == key && matches!(what, Loading::Check);
+        if self.index.get(&key).is_some() && !self.loading.values().any(checked) {
+            self.load(key, Loading::Check);
+        }
+    }
+
     /// A block was read, or could not be.
     pub(super) fn loaded(&mut self, now: Now, token: u64, outcome: Result<Bytes, DiskError>) {
         let Some((key, what)) = self.loading.remove(&token) else { return };
         let outcome =
             outcome.and_then(|bytes| if bytes.len() <= B::MAX { Ok(bytes) } else { Err(DiskError::Damaged) });
-        if outcome == Err(DiskError::Damaged) {
+        let wrong = |bytes: &Bytes| !B::decode(bytes).is_ok_and(|block| block.key() == key);
+        let damaged = matches!(what, Loading::Check) && outcome.as_ref().is_ok_and(wrong);
+        if damaged || outcome == Err(DiskError::Damaged) {
             self.damaged(now.instant, key);
         }
         match (what, outcome) {
@@ -121,6 +131,7 @@ impl<B: Stored> Node<B> {
                 self.client.push(now.instant, to, PutKind::Repair, idle, bytes);
             }
             (Loading::Push { .. }, Err(_)) => self.pushed(),
+            (Loading::Check, _) => {}
         }
     }
 

@@ -173,6 +173,33 @@ fn a_block_of_which_a_newer_version_is_written_is_not_deleted() {
 }
 
 #[test]
+fn damage_that_somebody_else_saw_is_looked_at_and_dropped() {
+    let (mut node, block) = (a_node(), content(1));
+    let key = Stored::key(&block);
+    ask_node(&mut node, start(), self::node(1), &put(1, &block));
+    let mut check = |outcome: Result<Bytes, DiskError>| {
+        node.handle(after(1), NodeInput::Check(Stored::key(&content(2))));
+        node.handle(after(1), NodeInput::Check(key));
+        node.handle(after(1), NodeInput::Check(key));
+        let loads = actions(&mut node, after(1)).into_iter().filter_map(|action| match action {
+            NodeAction::Load { token, key } => Some((token, key)),
+            _ => None,
+        });
+        let loads: Vec<_> = loads.collect();
+        let [(token, loaded)] = loads[..] else { panic!("{loads:?}") };
+        assert_eq!(loaded, key);
+        node.handle(after(1), NodeInput::Loaded { token, outcome });
+        let deleted = actions(&mut node, after(1)).contains(&NodeAction::Delete(key));
+        assert_eq!(deleted, !node.holds(&key));
+        deleted
+    };
+    assert!(!check(Ok(Stored::encode(&block))), "it was read in the middle of something");
+    assert!(!check(Err(DiskError::Failed)));
+    assert!(check(Ok(Stored::encode(&content(2)))));
+    assert_eq!(node.stats().damaged, 1);
+}
+
+#[test]
 fn damage_on_disk_is_dropped_and_healed() {
     let (mut node, block) = (a_node(), content(1));
     let key = Stored::key(&block);

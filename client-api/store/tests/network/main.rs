@@ -7,6 +7,8 @@
 #[cfg(test)]
 mod churn;
 #[cfg(test)]
+mod dead;
+#[cfg(test)]
 mod events;
 #[cfg(test)]
 mod liar;

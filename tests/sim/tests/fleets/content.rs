@@ -117,3 +117,52 @@ fn blocks_outlive_their_publisher_and_restarts() {
         again.stop(fleet, 10).await;
     });
 }
+
+/// Blocks that can only be got one after the other, as those of a small document are, just after the publisher's router,
+/// which holds them all, is gone without a word.
+#[test]
+fn a_read_does_not_wait_for_a_publisher_that_was_killed() {
+    let folder = tempfile::tempdir().unwrap();
+    near().run(1, async |fleet: &mut Fleet| {
+        fleet.settled(Duration::from_secs(300)).await;
+        let first = start(fleet, 4, folder.path(), None).await;
+        let address = first.blocks.status().await.address;
+        let mut nodes = vec![first];
+        for index in 5..12 {
+            nodes.push(start(fleet, index, folder.path(), Some(&address)).await);
+        }
+        all_ready(fleet, &nodes, 6).await;
+        let publisher = nodes.pop().unwrap();
+        for number in 0..BLOCKS {
+            publisher.blocks.put(block(number)).await.unwrap();
+        }
+        // What the reader does not have itself, and the publisher does, once there is enough of it.
+        let keys: Vec<_> = (0..BLOCKS).map(|number| block(number).key()).collect();
+        let absent_here = async |with_publisher: bool| {
+            let there = publisher.blocks.here(keys.clone()).await;
+            let here = nodes[0].blocks.here(keys.clone()).await;
+            let wanted = |index: &usize| there[*index] == with_publisher && !here[*index];
+            (0..keys.len()).filter(wanted).collect::<Vec<_>>()
+        };
+        let limit = Duration::from_secs(3600);
+        let enough = async |_: &Fleet| absent_here(true).await.len() >= 12;
+        fleet.until("the publisher holds much of what it published", limit, enough).await;
+        let held = absent_here(true).await;
+        // The reader knows the network.
+        for index in absent_here(false).await.into_iter().take(3) {
+            nodes[0].blocks.get(keys[index], false).await.unwrap();
+        }
+        fleet.crash(11).await;
+        let begin = fleet.elapsed();
+        let mut times = Vec::new();
+        for index in held.iter().take(8) {
+            let before = fleet.elapsed();
+            let got = nodes[0].blocks.get(keys[*index], false).await.unwrap();
+            assert!(got == block(*index as u64));
+            times.push(fleet.elapsed().saturating_sub(before));
+        }
+        println!("got {times:?} after {:?}", fleet.elapsed().saturating_sub(begin));
+        assert!(times.iter().max() <= Some(&Duration::from_secs(5)), "{times:?}");
+        publisher.stop.cancel();
+    });
+}
