@@ -27,6 +27,8 @@ const CYCLE: [f64; 8] = [1.25, 0.75, 0.97, 0.97, 0.97, 0.97, 0.97, 0.97];
 const PROBED: f64 = 1.15;
 /// Seconds that acknowledgements wait for each other where nothing stalls.
 const LUMP: f64 = 0.02;
+/// Stalls of this part of a round trip have to be reckoned with.
+const STALLS: f64 = 0.1;
 /// How many round trips longer than the least a packet may take on average without its being taken for a queue.
 const MOST_STALLED: f64 = 1.5;
 /// The share of a round that may be lost without a reaction.
@@ -40,6 +42,19 @@ const PAUSE: f64 = 1.0;
 const HELD: f64 = 0.8;
 /// Shorter pauses (seconds) are no reason to believe less, but the next burst does not leave faster than that.
 const BREATH: f64 = 0.05;
+/// A path of which less than a quarter was used for so long (seconds) is found out anew where links stall: once they
+/// have lost what little they carried, they are slow themselves.
+const SPARSE: f64 = 2.0;
+/// Stalls of this part of a round trip say that links lose packets.
+const FORGETS: f64 = 0.25;
+/// The share of what is thought to fit into the path with which that begins.
+const ANEW: f64 = 0.25;
+/// So many packets in flight are more than an answer or two.
+const BURST: u64 = 8 * PACKET;
+/// Where all of a round took so many times the least round trip, the estimate is too high, and not by a little.
+const FLOODED: f64 = 2.0;
+/// The most by which one such round lowers it.
+const LOWERED: f64 = 0.5;
 /// Seconds after which an unused estimate is believed half as much.
 const HALF_LIFE: f64 = 60.0;
 
@@ -73,6 +88,7 @@ enum Phase {
 /// What happened in the current round.
 struct Round {
     ends_at: u64,
+    began: Option<Instant>,
     delivered: u64,
     lost: u64,
     peak_flight: u64,
@@ -84,9 +100,10 @@ struct Round {
 }
 
 impl Round {
-    fn new(ends_at: u64) -> Self {
+    fn new(ends_at: u64, began: Option<Instant>) -> Self {
         Self {
             ends_at,
+            began,
             delivered: 0,
             lost: 0,
             peak_flight: 0,
@@ -109,6 +126,8 @@ pub(crate) struct Congestion {
     delivered_at: Option<Instant>,
     first_sent_at: Option<Instant>,
     last_sent_at: Option<Instant>,
+    /// When much of the path was last in use.
+    used_at: Option<Instant>,
     limited_until: u64,
     /// The application has sent all it had: what it sends next says nothing about the path either.
     dry: bool,
@@ -156,12 +175,13 @@ impl Congestion {
             delivered_at: None,
             first_sent_at: None,
             last_sent_at: None,
+            used_at: None,
             limited_until: 0,
             dry: true,
             began: None,
             bandwidth: Peak::default(),
             sample: None,
-            round: Round::new(0),
+            round: Round::new(0, None),
             full: false,
             full_rate: 0.0,
             full_rounds: 0,
@@ -248,6 +268,7 @@ impl Congestion {
             self.limited_until = self.limited_until.max((self.delivered + self.in_flight).max(1));
         }
         self.in_flight += bytes;
+        self.watch_use(now);
         self.round.peak_flight = self.round.peak_flight.max(self.in_flight);
         Flight {
             delivered: self.delivered,
@@ -271,6 +292,31 @@ impl Congestion {
                 regain.rate *= factor;
             }
         }
+    }
+
+    /// Begins anew, from a part of the window, when much is sent where little went for a while and links stall.
+    fn watch_use(&mut self, now: Instant) {
+        let product = (self.bandwidth.get() * self.minimum) as u64;
+        if self.in_flight >= product / 4 {
+            self.used_at = Some(now);
+            return;
+        }
+        let sparse = self.used_at.is_some_and(|at| now.saturating_duration_since(at).as_secs_f64() > SPARSE);
+        if !sparse || self.in_flight < BURST || self.stall <= self.minimum * FORGETS {
+            return;
+        }
+        self.bandwidth = Peak::default();
+        self.window = self.window.min(((product as f64 * ANEW) as u64).max(self.initial));
+        self.phase = Phase::Startup;
+        self.resumed = false;
+        self.full = false;
+        self.full_rate = 0.0;
+        self.full_rounds = 0;
+        self.full_by_loss = None;
+        self.ceiling = None;
+        self.regain = None;
+        self.mean = None;
+        self.used_at = Some(now);
     }
 
     /// Begins again after a pause: not with the whole window at once, but at the remembered pace or, as the
@@ -436,7 +482,7 @@ impl Congestion {
 
     /// Whether links stall so much that it has to be reckoned with.
     fn stalls(&self, rtt: &Rtt) -> bool {
-        self.stall > rtt.minimum().unwrap_or(0.1) * 0.1
+        self.stall > rtt.minimum().unwrap_or(0.1) * STALLS
     }
 
     /// Bytes on their way when the path carries what it can and nothing waits in a queue of our own.
@@ -476,7 +522,7 @@ impl Congestion {
     }
 
     fn end_round(&mut self, now: Instant, rtt: &Rtt) {
-        let next = Round::new(self.delivered);
+        let next = Round::new(self.delivered, Some(now));
         let round = std::mem::replace(&mut self.round, next);
         self.round.peak_flight = self.in_flight;
         self.note_stalls(&round, rtt.minimum().unwrap_or(0.0));
@@ -493,6 +539,25 @@ impl Congestion {
         }
         if self.phase == Phase::Startup {
             self.check_full(&round, rtt, lossy);
+        } else {
+            self.note_flood(now, &round, rtt);
+        }
+    }
+
+    /// What leaves at the estimated rate makes no queue that lasts: where one does, the estimate is from better times.
+    fn note_flood(&mut self, now: Instant, round: &Round, rtt: &Rtt) {
+        let Some(began) = round.began else { return };
+        let took = now.saturating_duration_since(began).as_secs_f64();
+        let bound = self.usual(rtt) * FLOODED + 0.1;
+        if round.samples < 4 || !round.least_rtt.is_finite() || round.least_rtt < bound || took <= 0.0 {
+            return;
+        }
+        let rate = (round.delivered as f64 / took).max(self.bandwidth.get() * LOWERED);
+        if rate < self.bandwidth.get() {
+            let elapsed = now.saturating_duration_since(*self.began.get_or_insert(now)).as_secs_f64();
+            self.bandwidth.set(elapsed, rate);
+            self.probed_from = self.probed_from.min(rate);
+            self.regain = None;
         }
     }
 

@@ -160,3 +160,25 @@ fn pages_do_not_hide_how_fast_a_path_is() {
     let rate = receive(&mut sim, total);
     assert!(rate > 1.8, "{rate}");
 }
+
+#[test]
+fn links_that_slowed_down_while_pages_came_are_not_flooded() {
+    let lossy = Link { spikes: 0.03, tunnels: 3, ..far() };
+    let (mut sim, id, before) = upload(&lossy, 20 * MB);
+    for _ in 0..20 {
+        sim.connect(&bytes(0, 1000));
+        sim.run_for(ms(400));
+    }
+    let bandwidth = |sim: &Sim| sim.sides[0].host.stats(id).map_or(0.0, |stats| stats.bandwidth);
+    let known = bandwidth(&sim);
+    sim.sides[0].link.bandwidth = Some(0.4e6);
+    sim.sides[0].link.queue = 20e6;
+    sim.sides[0].link.state.longest_queue = Duration::ZERO;
+    sim.upload(5 * MB);
+    let total = sim.sides[1].app.received() + 5 * MB;
+    let rate = receive(&mut sim, total);
+    assert!(known > 1e6 && before > 1.0, "{known} {before}");
+    let longest = sim.sides[0].link.state.longest_queue;
+    assert!(longest < ms(3000), "{longest:?}, {rate} MB/s of {known}");
+    assert!(rate > 0.4 * PAYLOAD * 0.7, "{rate}");
+}
