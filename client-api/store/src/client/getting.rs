@@ -324,7 +324,9 @@ impl<B: Stored> Client<B> {
         // Who is doubted is not waited for if enough is known without it.
         let waits =
             get.tried.those(Tried::Flying).any(|node| self.book.get(&node).is_some_and(|peer| !peer.doubted));
-        if waits || get.flights > 0 && get.best.is_none() && !get.is_absent() {
+        // One of them alone can't make a block that is there absent; several are waited for.
+        let unheard = get.tried.count(Tried::Flying);
+        if waits || unheard > 0 && get.best.is_none() && (unheard > 1 || !get.is_absent()) {
             return;
         }
         if get.best.is_some() {

@@ -106,6 +106,20 @@ fn what_nobody_has_ends_within_a_minute() {
 }
 
 #[test]
+fn one_silent_node_does_not_hold_up_what_others_do_not_have_and_several_do() {
+    for (silent, soon) in [(1, true), (2, false)] {
+        let all = nodes(8);
+        let mut client = client(&all);
+        converse(&mut client, start(), |_, sent| honest(&[], &all, sent));
+        get(&mut client, after(1), 1, Stored::key(&content(1)), false);
+        let (at, done) =
+            wait(&mut client, |to, sent| if to.0[0] <= silent { None } else { honest(&[], &all, sent) });
+        assert!(matches!(done[..], [Action::Failed { why: Why::Absent, .. }]), "{done:?}");
+        assert_eq!(at.instant < after(15).instant, soon, "{:?}", at.instant - start().instant);
+    }
+}
+
+#[test]
 fn a_multitude_of_hopeless_gets_ends() {
     let mut config = Config { gets: 1, ..Config::default() };
     config.backlog = 50_000;
