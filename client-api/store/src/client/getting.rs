@@ -373,7 +373,8 @@ impl<B: Stored> Client<B> {
 
     /// How many of those that should have it did not answer.
     fn unheard(&self, now: Instant, get: &Get<B>) -> usize {
-        let should = self.book.closest(&get.key.0, self.config.replicas, |peer| peer.is_live(now));
+        let known = |peer: &Peer| peer.proven && !peer.is_shunned(now);
+        let should = self.book.closest(&get.key.0, self.config.replicas, known);
         let silent = |node| matches!(get.tried.of(node), Some(Tried::Flying | Tried::Silent));
         should.iter().filter(|peer| silent(&peer.node)).count()
     }
