@@ -168,7 +168,7 @@ fn a_read_does_not_wait_for_a_publisher_that_was_killed() {
                 match reader.get(keys[*index], false).await {
                     // It is said to be unavailable for now, not to be absent.
                     Err(why) if format!("{why:?}") == "Unanswered" => {
-                        fleet.sleep(Duration::from_secs(1)).await
+                        fleet.sleep(Duration::from_secs(1)).await;
                     }
                     other => break other.unwrap(),
                 }
