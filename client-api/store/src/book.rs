@@ -47,6 +47,8 @@ pub(crate) struct Peer {
     pub(crate) doubted: bool,
     /// When it last answered a frame.
     pub(crate) spoke: Option<Instant>,
+    /// When its channel was last given up for another.
+    pub(crate) renewed: Option<Instant>,
     /// Times of its answers to datagrams.
     pub(crate) asked: Pace,
     /// Times until it gave or took a block.
@@ -72,6 +74,7 @@ impl Peer {
             missed: None,
             doubted: false,
             spoke: None,
+            renewed: None,
             asked: Pace::default(),
             blocks: Pace::default(),
             window: 8,

@@ -1,6 +1,6 @@
 //! Questions by datagram: sent together, sent again, answered or not.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use allium_wire::DestHash;
 use bytes::Bytes;
@@ -26,6 +26,8 @@ pub(super) enum Purpose {
     News,
     /// To see whether a stranger answers.
     Meet,
+    /// To see whether a peer that owes the answer to a frame is there. Silence says nothing new.
+    Owing,
 }
 
 /// What a datagram asks.
@@ -108,11 +110,17 @@ impl<B: Stored> Client<B> {
             return;
         }
         let Some(ask) = self.asks.remove(&id) else { return };
-        if self.book.silent(now, &to, ask.sent) {
+        let counts = match &ask.question {
+            Question::Find(asked) => asked.iter().any(|(_, purpose)| *purpose != Purpose::Owing),
+            Question::Offer(_) => true,
+        };
+        if counts && self.book.silent(now, &to, ask.sent) {
             self.events.push(Event::Gone(to));
         }
         if self.book.get(&to).is_some_and(|peer| peer.proven) {
-            self.timers.no_later(Timer::Doubted(to), now + SECOND_CHANCE);
+            // Who owes something is asked until that is given up.
+            let wait = if self.owes(&to) { Duration::ZERO } else { SECOND_CHANCE };
+            self.timers.no_later(Timer::Doubted(to), now + wait);
         }
         match ask.question {
             Question::Find(asked) => {
@@ -121,7 +129,7 @@ impl<B: Stored> Client<B> {
                         Purpose::Lookup(lookup) => self.lookup_failed(now, lookup, &to),
                         Purpose::Settle(put) => self.settle_answered(now, put, None),
                         Purpose::Meet => self.strangers = self.strangers.saturating_sub(1),
-                        Purpose::News => {}
+                        Purpose::News | Purpose::Owing => {}
                     }
                 }
             }
@@ -144,8 +152,7 @@ impl<B: Stored> Client<B> {
         self.timers.cancel(Timer::Ask(id));
         self.timers.cancel(Timer::Doubted(from));
         // Who answers and yet owes frames is doubted still: its channel may be dead.
-        let owes = self.book.is_doubted(&from)
-            && self.flights.values().any(|flight| flight.is_with(&from) && flight.is_quiet());
+        let owes = self.book.is_doubted(&from) && self.owes(&from);
         if !owes {
             self.book.trust(&from);
         }
@@ -153,6 +160,9 @@ impl<B: Stored> Client<B> {
         let took = (ask.tries == 1).then(|| now.saturating_duration_since(ask.sent));
         if self.book.answered(now, from, took) {
             self.events.push(Event::New(from));
+        }
+        if owes {
+            self.renew_channel(now, from);
         }
         Some(ask.question)
     }
@@ -176,7 +186,7 @@ impl<B: Stored> Client<B> {
                 Purpose::Lookup(lookup) => self.lookup_answered(now, lookup, from, answer.have, &named),
                 Purpose::Settle(put) => self.settle_answered(now, put, Some((from, answer.have))),
                 Purpose::Meet => self.strangers = self.strangers.saturating_sub(1),
-                Purpose::News => {
+                Purpose::News | Purpose::Owing => {
                     let unknown = named.into_iter().filter(|node| self.book.get(node).is_none());
                     for node in unknown.take(MEET).collect::<Vec<_>>() {
                         self.meet(node);

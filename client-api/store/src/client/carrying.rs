@@ -12,6 +12,8 @@ use crate::wire::{Frame, PutKind, Refusal};
 
 /// How long a peer may take over a block.
 const LIFE: Duration = Duration::from_secs(30);
+/// A channel over which nothing came for so long is given up for another if the peer answers datagrams.
+const STUCK: Duration = Duration::from_secs(3);
 /// What one block that was got earns of asking for another one twice.
 const HEDGE: f32 = 0.1;
 /// Most that is saved of it.
@@ -47,11 +49,6 @@ pub(super) struct Flight {
 impl Flight {
     pub(super) fn is_with(&self, node: &DestHash) -> bool {
         self.to == *node
-    }
-
-    /// Whether the peer was doubted for not answering this.
-    pub(super) fn is_quiet(&self) -> bool {
-        self.quiet
     }
 
     /// Whether it gives a node what it should have had.
@@ -101,6 +98,11 @@ impl Trials {
 
     pub(super) fn those(&self, what: Tried) -> impl Iterator<Item = DestHash> {
         self.0.iter().filter(move |(_, tried)| *tried == what).map(|(node, _)| *node)
+    }
+
+    /// As if the node had not been asked.
+    pub(super) fn forget(&mut self, node: &DestHash) {
+        self.0.retain(|(tried, _)| tried != node);
     }
 
     pub(super) fn of(&self, node: &DestHash) -> Option<Tried> {
@@ -185,6 +187,46 @@ impl<B: Stored> Client<B> {
         if self.book.doubt(&node) {
             self.timers.no_later(Timer::Doubted(node), now);
         }
+    }
+
+    /// Whether a peer owes the answer to a frame for so long that it was doubted.
+    pub(super) fn owes(&self, node: &DestHash) -> bool {
+        self.flights.values().any(|flight| flight.quiet && flight.to == *node)
+    }
+
+    /// A peer that owes blocks for long answered a datagram: it is there again, and its channel perhaps not. What it
+    /// owes is asked for over another one, unless it was lately.
+    pub(super) fn renew_channel(&mut self, now: Instant, node: DestHash) {
+        let Some(peer) = self.book.get(&node) else { return };
+        let long = STUCK.max(self.book.most_blocks_take(&node));
+        let lately = |at: Option<Instant>, time| at.is_some_and(|at| now < at + time);
+        if lately(peer.spoke, long) || lately(peer.renewed, LIFE) {
+            return;
+        }
+        let owed: Vec<_> = self.flights.iter().filter(|(_, flight)| flight.to == node).collect();
+        let gets: Vec<_> = owed
+            .iter()
+            .filter_map(
+                |(id, flight)| if let Cargo::Get(get) = flight.cargo { Some((**id, get)) } else { None },
+            )
+            .collect();
+        // Blocks that are being sent are left to their channel.
+        if gets.len() < owed.len() || !owed.iter().any(|(_, flight)| now >= flight.sent + long) {
+            return;
+        }
+        for (id, _) in &gets {
+            self.flights.remove(id);
+            self.timers.cancel(Timer::Flight(*id));
+            self.book.release(&node);
+        }
+        if let Some(peer) = self.book.get_mut(&node) {
+            peer.renewed = Some(now);
+        }
+        self.actions.push_back(Action::Close(node));
+        for (_, get) in gets {
+            self.ask_again(now, get, &node);
+        }
+        self.unstall(now, &node);
     }
 
     /// When a peer will have sent nothing for too long.

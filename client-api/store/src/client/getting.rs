@@ -15,6 +15,8 @@ use crate::{Key, Stored};
 
 /// So many nodes must say that they do not have a block before it is believed (or all, if there are fewer).
 const SEVERAL: usize = 3;
+/// Of those that should have it, so many may be silent.
+const UNHEARD: usize = 1;
 /// Nodes asked for a block at once, at most: all of them, and those who are not doubted.
 const AT_ONCE_DOUBTED: u8 = 8;
 const AT_ONCE: u8 = 4;
@@ -240,6 +242,14 @@ impl<B: Stored> Client<B> {
         }
     }
 
+    /// What a node was asked got lost on its way: it may be asked again.
+    pub(super) fn ask_again(&mut self, now: Instant, id: RequestId, node: &DestHash) {
+        let Some(get) = self.gets.get_mut(&id) else { return };
+        get.flights = get.flights.saturating_sub(1);
+        get.tried.forget(node);
+        self.drive_get(now, id);
+    }
+
     /// A node is slow, or sends nothing at all: one more may be asked. Whether it was.
     pub(super) fn hedge_get(&mut self, now: Instant, id: RequestId, quiet: bool) -> bool {
         let most = if quiet { AT_ONCE_DOUBTED } else { AT_ONCE };
@@ -320,18 +330,19 @@ impl<B: Stored> Client<B> {
     }
 
     fn nobody_left(&mut self, now: Instant, id: RequestId) {
+        let absent = self.gets.get(&id).is_some_and(|get| self.is_absent(now, get));
         let Some(get) = self.gets.get_mut(&id) else { return };
         // Who is doubted is not waited for if enough is known without it.
         let waits =
             get.tried.those(Tried::Flying).any(|node| self.book.get(&node).is_some_and(|peer| !peer.doubted));
-        if waits || get.flights > 0 && get.best.is_none() && !get.is_absent() {
+        if waits || get.flights > 0 && get.best.is_none() && !absent {
             return;
         }
         if get.best.is_some() {
             return self.got(now, id);
         }
         let again = now + PAUSE * (1 + u32::from(get.rounds));
-        if get.rounds < ROUNDS && again < get.ends && !get.is_absent() && get.tried.forgive() {
+        if get.rounds < ROUNDS && again < get.ends && !absent && get.tried.forgive() {
             get.rounds += 1;
             (get.looked, get.allow) = (false, 2);
             get.hints.clear();
@@ -345,13 +356,27 @@ impl<B: Stored> Client<B> {
         let Some(get) = self.gets.get(&id) else { return };
         let why = if self.book.len() == 0 {
             Why::NoPeers
-        } else if get.is_absent() || (get.tried.count(Tried::Missing) > 0 && !get.is_held()) {
+        } else if get.tried.count(Tried::Missing) > 0 && !get.is_held() && self.unheard(now, get) <= UNHEARD {
             Why::Absent
         } else {
             Why::Unanswered
         };
         self.stats.failed += 1;
         self.end_get(now, id, Some(why));
+    }
+
+    /// Whether so many said that they do not have it that it is believed.
+    fn is_absent(&self, now: Instant, get: &Get<B>) -> bool {
+        let enough = get.looked && get.tried.count(Tried::Missing) >= SEVERAL && !get.is_held();
+        enough && self.unheard(now, get) <= UNHEARD
+    }
+
+    /// How many of those that should have it did not answer.
+    fn unheard(&self, now: Instant, get: &Get<B>) -> usize {
+        let known = |peer: &Peer| peer.proven && !peer.is_shunned(now);
+        let should = self.book.closest(&get.key.0, self.config.replicas, known);
+        let silent = |node| matches!(get.tried.of(node), Some(Tried::Flying | Tried::Silent));
+        should.iter().filter(|peer| silent(&peer.node)).count()
     }
 
     /// The pause is over, or all of the time.
@@ -399,11 +424,6 @@ impl<B: Stored> Client<B> {
 }
 
 impl<B> Get<B> {
-    /// Whether so many said that they do not have it that it is believed.
-    fn is_absent(&self) -> bool {
-        self.looked && self.tried.count(Tried::Missing) >= SEVERAL && !self.is_held()
-    }
-
     /// Whether somebody seems to have it, and did not give it yet.
     fn is_held(&self) -> bool {
         let open =

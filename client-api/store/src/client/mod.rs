@@ -342,10 +342,10 @@ impl<B: Stored> Client<B> {
             Timer::Settle => self.settle(now),
             Timer::Refresh => self.refresh(now),
             Timer::Doubted(node) => {
-                if self.book.get(&node).is_some_and(|peer| peer.fails > 0 || peer.doubted)
-                    && !self.is_asked(&node)
-                {
-                    self.ask_soon(node, Key(self.center.0), Purpose::News);
+                let doubted = self.book.get(&node).is_some_and(|peer| peer.fails > 0 || peer.doubted);
+                if doubted && !self.is_asked(&node) {
+                    let purpose = if self.owes(&node) { Purpose::Owing } else { Purpose::News };
+                    self.ask_soon(node, Key(self.center.0), purpose);
                 }
             }
             Timer::Stalled => self.unstall_all(now),

@@ -106,6 +106,27 @@ fn what_nobody_has_ends_within_a_minute() {
 }
 
 #[test]
+fn one_silent_node_does_not_hold_up_what_others_do_not_have_and_several_do() {
+    for (silent, soon) in [(1, true), (2, false)] {
+        let (mut all, key) = (nodes(8), Stored::key(&content(1)));
+        all.sort_by_key(|node| crate::place::distance(&Place::of(node).0, &key.0));
+        let mut client = client(&all);
+        converse(&mut client, start(), |_, sent| honest(&[], &all, sent));
+        get(&mut client, after(1), 1, key, false);
+        let (at, done) =
+            wait(
+                &mut client,
+                |to, sent| {
+                    if all[..silent].contains(&to) { None } else { honest(&[], &all, sent) }
+                },
+            );
+        assert!(matches!(done[..], [Action::Failed { .. }]), "{done:?}");
+        let took = at.instant - start().instant;
+        assert_eq!(at.instant < after(15).instant, soon, "{took:?} {done:?}");
+    }
+}
+
+#[test]
 fn a_multitude_of_hopeless_gets_ends() {
     let mut config = Config { gets: 1, ..Config::default() };
     config.backlog = 50_000;
