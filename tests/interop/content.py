@@ -26,6 +26,18 @@ def run(router, *arguments, stdin=None, fails=False):
     return (done.stderr if fails else done.stdout).decode(errors="replace")
 
 
+def get(router, uri, target, patience=PATIENCE):
+    """Fetches; again while nobody answers, as after a router's end, when some of everybody's tunnels led through it."""
+    end = time.monotonic() + patience
+    while True:
+        try:
+            return run(router, "get", uri, "-o", target)
+        except Failed as failed:
+            if "answered" not in str(failed) or time.monotonic() > end:
+                raise
+            print(f"     again: {failed}", flush=True)
+
+
 def put(router, *arguments, **more):
     """Publishes; gives the URI, the last word that is printed."""
     words = run(router, "put", *arguments, **more).split()
@@ -124,7 +136,7 @@ def check(report, network, kind, folder):
         for reader in (second, third):
             target = os.path.join(folder, f"got-{number}-{reader.name}")
             try:
-                run(reader, "get", uri, "-o", target)
+                get(reader, uri, target)
                 if digest(target) != digest(source):
                     problems.append(f"{reader.name} got something else")
             except (Failed, OSError, subprocess.TimeoutExpired) as error:
@@ -146,7 +158,7 @@ def updated(report, publisher, reader, published, folder):
         if newer == uri:
             problems.append(f"the next edition has the same key: {newer[-20:]}")
         target = os.path.join(folder, "got-newest")
-        run(reader, "get", re.sub(r"/(\d+)/?$", r"/-\1", uri), "-o", target)
+        get(reader, re.sub(r"/(\d+)/?$", r"/-\1", uri), target)
         if digest(target) != digest(site):
             problems.append("the older edition came")
     except (Failed, OSError, ValueError, subprocess.TimeoutExpired) as error:

@@ -2,10 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-/// More than this many bytes in the outbox after a write is a backlog.
-const BACKLOG: usize = 32 << 10;
+/// More than this many bytes that wait, beside what the kernel has, are a backlog.
+const BACKLOG: usize = 8 << 10;
 /// A backlog that lasts for so long says that the connection is too slow.
-const LASTING: Duration = Duration::from_millis(100);
+pub(super) const LASTING: Duration = Duration::from_millis(100);
 /// The least time between two attempts, doubled after each that was of no use.
 const LEAST: Duration = Duration::from_millis(500);
 const MOST: Duration = Duration::from_secs(300);
@@ -22,7 +22,7 @@ pub(super) struct Backlog {
 }
 
 impl Backlog {
-    /// So much was written, and so much waits. True when the connection should look for more bandwidth.
+    /// So much was written since the last call, and so much waits. True when the connection should look for more bandwidth.
     pub(super) fn wrote(&mut self, now: Instant, written: u64, waiting: usize) -> bool {
         if waiting < BACKLOG {
             self.since = None;

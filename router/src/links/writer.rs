@@ -5,12 +5,13 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use allium_link::ntcp2::{Error, Reason, Sender};
+use allium_wire::RouterHash;
 use allium_wire::i2np::Message;
 use tokio::io::AsyncWriteExt;
 use tokio::sync::Notify;
 use tracing::debug;
 
-use super::backlog::Backlog;
+use super::backlog::{Backlog, LASTING};
 use super::{Link, WRITE_TIMEOUT};
 use crate::clock::Clock;
 use crate::net::WriteHalf;
@@ -36,8 +37,8 @@ pub(super) async fn run(
             break;
         }
         let sent = out.len() as u64;
-        let written = tokio::time::timeout(WRITE_TIMEOUT, write.write_all(&out)).await;
-        if !matches!(written, Ok(Ok(()))) {
+        let waiting = || outbox.bytes();
+        if !write_out(&shared.clock, &link.peer, waiting, &mut backlog, &mut *write, &out).await {
             debug!("the link to {} takes nothing any more", link.peer);
             link.close.cancel();
             return;
@@ -47,16 +48,7 @@ pub(super) async fn run(
             out.shrink_to(WRITE);
         }
         shared.counters.bytes_sent.add(sent);
-        let now = shared.clock.now().instant;
-        lock(&link.activity).sent = now;
-        if backlog.wrote(now, sent, outbox.bytes()) {
-            debug!(
-                "{} bytes wait for {}: its connection looks for more bandwidth",
-                outbox.bytes(),
-                link.peer
-            );
-            write.hurry();
-        }
+        lock(&link.activity).sent = shared.clock.now().instant;
     }
     let reason = lock(&link.last_words).take();
     let reason = reason.unwrap_or(if shared.stop.is_cancelled() { Reason::Shutdown } else { Reason::Normal });
@@ -70,6 +62,39 @@ pub(super) async fn run(
         let _ = tokio::time::timeout(shared.links.policy.farewell, farewell).await;
     }
     link.close.cancel();
+}
+
+/// Writes all of `out`, and has the connection look for more bandwidth where that and what is `waiting` beside it take too
+/// long. False where it takes nothing any more.
+async fn write_out(
+    clock: &Clock,
+    peer: &RouterHash,
+    waiting: impl Fn() -> usize,
+    backlog: &mut Backlog,
+    write: &mut dyn WriteHalf,
+    mut out: &[u8],
+) -> bool {
+    let mut progress = clock.now().instant;
+    while !out.is_empty() {
+        let written = match tokio::time::timeout(LASTING, write.write(out)).await {
+            Ok(Ok(0) | Err(_)) => return false,
+            Ok(Ok(written)) => written,
+            Err(_) => 0,
+        };
+        out = out.get(written..).unwrap_or_default();
+        let now = clock.now().instant;
+        if written > 0 {
+            progress = now;
+        } else if now.saturating_duration_since(progress) >= WRITE_TIMEOUT {
+            return false;
+        }
+        let waiting = out.len() + waiting();
+        if backlog.wrote(now, written as u64, waiting) {
+            debug!("{waiting} bytes wait for {peer}: its connection looks for more bandwidth");
+            write.hurry();
+        }
+    }
+    true
 }
 
 /// Waits until there is something to write, and takes it; false when the link is to close.
@@ -127,3 +152,6 @@ fn seal(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;
