@@ -2,6 +2,7 @@
 
 use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use allium_content::block::{self, Block};
 use allium_content::signed::{SignedBlock, Slot, Target};
@@ -10,9 +11,22 @@ use allium_content::usk::Search;
 use allium_content::{Key, Name, OwnerKey, SskKey};
 use allium_store::Why;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use super::fetch::{get, not_had};
 use super::{Blocks, Error};
+
+/// How long a reader who has an edition waits for nodes that do not say whether they have a newer one.
+const ENOUGH: Duration = Duration::from_secs(6);
+
+/// How thorough a search for the newest edition is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Care {
+    /// Whoever reads is content with what is found soon.
+    Reader,
+    /// Whoever publishes the next one waits for every answer.
+    Publisher,
+}
 
 /// A document that was found.
 #[derive(Clone, Debug)]
@@ -99,7 +113,8 @@ async fn hint(blocks: &dyn Blocks, key: &SskKey, name: &Name) -> Result<Option<N
     }
 }
 
-/// The newest edition from `from` on; `None` if there is none.
+/// The newest edition from `from` on; `None` if there is none. A reader who has found one waits only a little for those
+/// that could be newer and of which nobody says anything.
 ///
 /// # Errors
 /// [`Error::Unavailable`] if none was found and not everything could be asked for; [`Error::Invalid`] if the newest
@@ -109,18 +124,28 @@ pub(super) async fn newest(
     key: &SskKey,
     name: &Name,
     from: u64,
+    care: Care,
 ) -> Result<Option<Newest>, Error> {
     let mut search = Search::new(Edition::Newest(from));
     let mut found: Option<(u64, Result<Document, Error>)> = None;
     let mut unanswered = None;
     let mut hinted = false;
+    let mut until = None;
     let mut asked = JoinSet::new();
     ask(&mut asked, blocks, key, name, None);
     loop {
         for edition in search.wants() {
             ask(&mut asked, blocks, key, name, Some(edition));
         }
-        let Some(answer) = asked.join_next().await else { break };
+        if care == Care::Reader && found.is_some() {
+            until.get_or_insert_with(|| Instant::now() + ENOUGH);
+        }
+        let answer = tokio::select! {
+            biased;
+            answer = asked.join_next() => answer,
+            () = at(until) => break,
+        };
+        let Some(answer) = answer else { break };
         let (edition, result) = answer.map_err(|_| Error::Stopped)?;
         hinted |= edition.is_none();
         let newest = match result {
@@ -152,6 +177,14 @@ pub(super) async fn newest(
     match found {
         Some((edition, document)) => Ok(Some(Newest { edition, document: document? })),
         None => unanswered.map_or(Ok(None), Err),
+    }
+}
+
+/// Waits until then, or for ever.
+async fn at(then: Option<Instant>) {
+    match then {
+        Some(then) => tokio::time::sleep_until(then).await,
+        None => std::future::pending().await,
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use allium_content::{Name, SskKey};
 use tokio::sync::watch;
 
-use super::documents::newest;
+use super::documents::{Care, newest};
 use super::jobs::Jobs;
 use super::{Blocks, Error};
 
@@ -58,7 +58,7 @@ impl Watches {
         let mut pause = PAUSES.0;
         loop {
             let known = *to.borrow();
-            let search = newest(blocks, &of.0, &of.1, known.unwrap_or(from));
+            let search = newest(blocks, &of.0, &of.1, known.unwrap_or(from), Care::Reader);
             let found = tokio::select! {
                 found = search => found,
                 () = to.closed() => Ok(None),

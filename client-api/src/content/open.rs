@@ -8,7 +8,7 @@ use allium_content::uri::{Edition, Uri};
 use allium_content::{Chk, Key, MediaType, Name, Path, RootKind, SskKey};
 use tokio::sync::watch;
 
-use super::documents::{self, Document};
+use super::documents::{self, Care, Document};
 use super::fetch::Fetch;
 use super::service::Inner;
 use super::{Error, File, FileBody, Folder, OpenOptions, Opened, Progress};
@@ -116,7 +116,7 @@ impl Opening<'_> {
     ) -> Result<(u64, Document), Error> {
         let number = edition.number();
         if self.options.newest || matches!(edition, Edition::Newest(_)) {
-            let newest = documents::newest(&self.inner.blocks, key, name, number).await?;
+            let newest = documents::newest(&self.inner.blocks, key, name, number, Care::Reader).await?;
             let newest =
                 newest.ok_or_else(|| Error::NotFound(format!("edition {number}, or a later one")))?;
             return Ok((newest.edition, newest.document));

@@ -10,7 +10,7 @@ use allium_content::{Chk, MediaType, Name, OwnerKey, RootKind, Secrecy};
 use bytes::Bytes;
 use tokio::sync::watch;
 
-use super::documents::{self, seal};
+use super::documents::{self, Care, seal};
 use super::sending::{Parts, Store, length, peek};
 use super::service::Inner;
 use super::{Error, Progress, Published, PutOptions, Source, Upload};
@@ -193,7 +193,7 @@ async fn update(
 
 /// The edition after the newest one.
 async fn next(inner: &Inner, owner: &OwnerKey, name: &Name, from: u64) -> Result<u64, Error> {
-    let newest = documents::newest(&inner.blocks, &owner.reader(), name, from).await?;
+    let newest = documents::newest(&inner.blocks, &owner.reader(), name, from, Care::Publisher).await?;
     match newest.map(|newest| newest.edition) {
         None => Ok(from),
         Some(newest) if newest < Edition::MAX => Ok(newest + 1),

@@ -12,6 +12,7 @@ use allium_crypto::Rng;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use super::documents::{self, Care};
 use super::editions::Watches;
 use super::jobs::{Job, Jobs};
 use super::pins::{Healed, Pins};
@@ -119,7 +120,7 @@ impl Content {
     pub fn newest(&self, key: SskKey, name: Name, from: u64) -> Job<Option<u64>> {
         let inner = Arc::clone(&self.0);
         self.0.jobs.start(|_| async move {
-            let newest = super::documents::newest(&inner.blocks, &key, &name, from).await?;
+            let newest = documents::newest(&inner.blocks, &key, &name, from, Care::Reader).await?;
             Ok(newest.map(|newest| newest.edition))
         })
     }

@@ -271,6 +271,24 @@ async fn what_nobody_answers_ends_within_a_minute() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_edition_that_was_found_does_not_wait_for_nodes_that_say_nothing() {
+    let it = service();
+    let owner = it.content.new_owner();
+    let to = || Insert::Usk { owner: owner.clone(), name: name("site"), edition: Edition::Newest(0) };
+    it.put(&pattern(10), to()).await.unwrap();
+    // Nobody says whether there is a next edition; and then, nobody says what the hint is.
+    let next = owner.reader().locate(Slot::Document("site-1"));
+    let hint = owner.reader().locate(Slot::Newest("site"));
+    for stuck in [next, hint] {
+        it.memory.state().stuck = [stuck].into();
+        let began = tokio::time::Instant::now();
+        let found = it.content.newest(owner.reader(), name("site"), 0).end().await.unwrap();
+        assert_eq!(found, Some(0));
+        assert!(began.elapsed() < std::time::Duration::from_secs(10), "{:?}", began.elapsed());
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn puts_are_tried_again_and_cancelled_jobs_leave_nothing() {
     let it = service();
     it.memory.state().refuse = 20;

@@ -56,7 +56,7 @@ async fn write_slowly(pause: Duration, reads: usize) -> (bool, usize, Option<Dur
     let (clock, mut backlog) = (Clock::system(), Backlog::default());
     let peer = RouterHash([7; 32]);
     let mut narrow = Narrow(near, hurried.clone());
-    let done = write_out(&clock, &peer, || 0, &mut backlog, &mut narrow, &[1; 48 << 10]).await;
+    let done = write_out(&clock, &peer, || 0, &mut backlog, &mut narrow, &vec![1; 48 << 10]).await;
     (done, hurried.load(Ordering::Relaxed), reader.await.ok().flatten())
 }
 
