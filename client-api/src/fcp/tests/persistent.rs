@@ -95,7 +95,7 @@ async fn a_request_ends_with_its_connection_or_when_it_is_removed() {
     node.blocks.state().stuck.clear();
     let mut client = node.client("one").await;
     client.say("GetRequestStatus Identifier=1").await;
-    client.hear("PersistentGet").await;
+    client.wait_for("PersistentGet").await;
     client.say("RemoveRequest Identifier=1").await;
     client.wait_for("PersistentRequestRemoved").await;
     node.until_asked(false).await;
