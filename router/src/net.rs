@@ -50,7 +50,7 @@ impl WriteHalf for tokio::net::tcp::OwnedWriteHalf {
 const BBR: &[u8] = b"bbr";
 /// Bytes that the kernel takes before it can send them. What waits beyond that waits in the outbox, where it is seen.
 #[cfg(target_os = "linux")]
-const UNSENT: u32 = 32 << 10;
+const UNSENT: u32 = 128 << 10;
 
 /// A connected byte stream, as two halves that share nothing.
 pub struct Connection {

@@ -6,6 +6,10 @@ use std::time::{Duration, Instant};
 const BACKLOG: usize = 8 << 10;
 /// A backlog that lasts for so long says that the connection is too slow.
 pub(super) const LASTING: Duration = Duration::from_millis(100);
+/// So many bytes at once are more than a message or two.
+const BURST: usize = 8 << 10;
+/// After so long without, BBR may have forgotten how much the connection carries.
+const SPARSE: Duration = Duration::from_secs(2);
 /// The least time between two attempts, doubled after each that was of no use.
 const LEAST: Duration = Duration::from_millis(500);
 const MOST: Duration = Duration::from_secs(300);
@@ -15,6 +19,8 @@ const USEFUL: f64 = 1.3;
 /// Watches the outbox of one link.
 #[derive(Default)]
 pub(super) struct Backlog {
+    /// When much was last written at once.
+    busy: Option<Instant>,
     /// Since when there has been one, and what was written since.
     since: Option<(Instant, u64)>,
     /// When the latest attempt was made, how fast (bytes a second) the link was before, and how long the next one waits.
@@ -22,6 +28,16 @@ pub(super) struct Backlog {
 }
 
 impl Backlog {
+    /// So much is about to be written at once. True when the connection should look for bandwidth first, as it was hardly
+    /// used for a while.
+    pub(super) fn writes(&mut self, now: Instant, bytes: usize) -> bool {
+        if bytes < BURST {
+            return false;
+        }
+        let before = self.busy.replace(now);
+        before.is_some_and(|at| now.saturating_duration_since(at) > SPARSE)
+    }
+
     /// So much was written since the last call, and so much waits. True when the connection should look for more bandwidth.
     pub(super) fn wrote(&mut self, now: Instant, written: u64, waiting: usize) -> bool {
         if waiting < BACKLOG {

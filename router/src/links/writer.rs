@@ -75,6 +75,9 @@ async fn write_out(
     mut out: &[u8],
 ) -> bool {
     let mut progress = clock.now().instant;
+    if backlog.writes(progress, out.len()) {
+        write.hurry();
+    }
     while !out.is_empty() {
         let written = match tokio::time::timeout(LASTING, write.write(out)).await {
             Ok(Ok(0) | Err(_)) => return false,

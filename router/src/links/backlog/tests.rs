@@ -38,3 +38,15 @@ fn a_short_backlog_is_none() {
         assert!(!backlog.wrote(now, 1000, waiting));
     }
 }
+
+#[test]
+fn much_after_little_looks_for_bandwidth_once() {
+    let (mut backlog, mut now) = (Backlog::default(), start());
+    assert!(!backlog.writes(now, 1 << 20), "the connection is new");
+    for _ in 0..30 {
+        now += Duration::from_millis(200);
+        assert!(!backlog.writes(now, 2000));
+    }
+    assert!(backlog.writes(now, 1 << 16));
+    assert!(!backlog.writes(now + STEP, 1 << 16));
+}
