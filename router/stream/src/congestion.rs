@@ -305,18 +305,23 @@ impl Congestion {
         if !sparse || self.in_flight < BURST || self.stall <= self.minimum * FORGETS {
             return;
         }
-        self.bandwidth = Peak::default();
         self.window = self.window.min(((product as f64 * ANEW) as u64).max(self.initial));
+        self.begin_anew();
+        self.full_by_loss = None;
+        self.used_at = Some(now);
+    }
+
+    /// Finds the rate out from the start: of what was learned only the window stays.
+    fn begin_anew(&mut self) {
         self.phase = Phase::Startup;
-        self.resumed = false;
+        self.bandwidth = Peak::default();
         self.full = false;
         self.full_rate = 0.0;
         self.full_rounds = 0;
-        self.full_by_loss = None;
         self.ceiling = None;
         self.regain = None;
+        self.resumed = false;
         self.mean = None;
-        self.used_at = Some(now);
     }
 
     /// Begins again after a pause: not with the whole window at once, but at the remembered pace or, as the
@@ -425,15 +430,7 @@ impl Congestion {
     pub(crate) fn collapse(&mut self) {
         self.undo.get_or_insert((self.window, self.bandwidth.clone()));
         self.window = LEAST_WINDOW;
-        self.phase = Phase::Startup;
-        self.bandwidth = Peak::default();
-        self.full = false;
-        self.full_rate = 0.0;
-        self.full_rounds = 0;
-        self.ceiling = None;
-        self.regain = None;
-        self.resumed = false;
-        self.mean = None;
+        self.begin_anew();
     }
 
     /// A timeout with much in flight: what is sent again begins with half of what fits into the path.
