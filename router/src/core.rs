@@ -77,6 +77,8 @@ pub(crate) enum Input {
         destination: DestHash,
         answer: oneshot::Sender<Result<LeaseSet, Why>>,
     },
+    /// A local destination's messages go unanswered: its tunnels may be to blame.
+    Unanswered(ClientId),
     /// A local destination's LeaseSet is to be published.
     Publish {
         client: ClientId,
@@ -197,7 +199,7 @@ impl Core {
             Input::RouterInfoBlock { from, info, flood } => self.router_info_block(now, from, info, flood),
             Input::Dial(peer) => self.dial(now, peer),
             Input::LinkUp { peer, info } => self.link_up(now, peer, info),
-            Input::LinkDown { peer } => self.netdb.handle(now, allium_netdb::Input::Unlinked(peer)),
+            Input::LinkDown { peer } => self.link_down(now, peer),
             Input::DialFailed { peer, blame } => self.dial_failed(now, peer, blame),
             Input::ClockMoved => {
                 self.renew_router_info(now);
@@ -220,6 +222,7 @@ impl Core {
                 let client = Some(client);
                 self.netdb.handle(now, allium_netdb::Input::FindLeaseSet { destination, query, client });
             }
+            Input::Unanswered(client) => self.doubt(now, Some(client), None),
             Input::Publish { client, lease_set } => {
                 self.netdb.handle(now, allium_netdb::Input::PublishLeaseSet { client, lease_set });
             }

@@ -26,16 +26,9 @@ def run(router, *arguments, stdin=None, fails=False):
     return (done.stderr if fails else done.stdout).decode(errors="replace")
 
 
-def get(router, uri, target, patience=PATIENCE):
-    """Fetches; again while nobody answers, as after a router's end, when some of everybody's tunnels led through it."""
-    end = time.monotonic() + patience
-    while True:
-        try:
-            return run(router, "get", uri, "-o", target)
-        except Failed as failed:
-            if "answered" not in str(failed) or time.monotonic() > end:
-                raise
-            print(f"     again: {failed}", flush=True)
+def get(router, uri, target):
+    """Fetches; at once, also after a router's end, when some of everybody's tunnels led through it."""
+    return run(router, "get", uri, "-o", target)
 
 
 def put(router, *arguments, **more):

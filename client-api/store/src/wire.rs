@@ -95,7 +95,7 @@ pub enum Want {
     Have,
     /// Send it.
     Send,
-    /// It was asked for elsewhere.
+    /// It was asked for elsewhere, or much else is on its way: another offer later will tell.
     Coming,
     /// There is no room for it, or it belongs elsewhere.
     NoRoom,

@@ -159,6 +159,16 @@ impl Lookup {
         self.tries.iter().any(|each| each.to == *router)
     }
 
+    /// Whether a floodfill that did not answer is worth another question, since nobody else answered either: then the
+    /// tunnels may be to blame, and the next question goes through others.
+    pub(crate) fn may_ask_again(&self, router: &RouterHash) -> bool {
+        let mut tries = self.tries.iter().filter(|each| each.to == *router).peekable();
+        self.purpose == Purpose::Query
+            && !self.has_answers()
+            && tries.peek().is_some()
+            && tries.all(Try::failed_in_tunnel)
+    }
+
     /// Whether any floodfill answered.
     pub(crate) fn has_answers(&self) -> bool {
         self.tries.iter().any(|each| each.state == State::Answered)

@@ -9,8 +9,12 @@ use bytes::Bytes;
 pub(crate) const WANTED: usize = 2;
 /// Floodfills tried in one round.
 pub(crate) const MOST_TRIES: usize = 6;
-/// Between two rounds of one LeaseSet.
-pub(crate) const MIN_INTERVAL: Duration = Duration::from_secs(10);
+/// Between two rounds of one item: what changes twice when tunnels die is soon told again.
+const MIN_INTERVAL: Duration = Duration::from_secs(3);
+/// So many rounds may follow each other so closely within [`SPAN`].
+const BURST: usize = 3;
+/// See [`BURST`].
+const SPAN: Duration = Duration::from_secs(30);
 /// Rounds added because a LeaseSet was not found where it should be.
 pub(crate) const MOST_RESTORES: u8 = 3;
 
@@ -59,7 +63,8 @@ pub(crate) struct Publication {
     pub(crate) stores: Vec<Store>,
     /// Floodfills known not to have it though they acknowledged it, and those that do not answer.
     pub(crate) avoid: Vec<RouterHash>,
-    pub(crate) started: Option<Instant>,
+    /// When the last rounds started, the latest first.
+    pub(crate) started: [Option<Instant>; BURST],
     /// The success of this item was told.
     pub(crate) told: bool,
     pub(crate) restores: u8,
@@ -80,7 +85,7 @@ impl Publication {
             hold: None,
             stores: Vec::new(),
             avoid: Vec::new(),
-            started: None,
+            started: [None; BURST],
             told: false,
             restores: 0,
             failures: 0,
@@ -99,6 +104,21 @@ impl Publication {
         self.wake = Some(at);
     }
 
+    /// Notes that a round starts.
+    pub(crate) fn begin(&mut self, now: Instant) {
+        self.restart(now);
+        self.phase = Phase::Storing;
+        self.started.rotate_right(1);
+        self.started[0] = Some(now);
+    }
+
+    /// When the next round may start.
+    pub(crate) fn soonest(&self, now: Instant) -> Instant {
+        let last = self.started[0].map(|at| at + MIN_INTERVAL);
+        let first = self.started[BURST - 1].map(|at| at + SPAN);
+        last.into_iter().chain(first).fold(now, Instant::max)
+    }
+
     pub(crate) fn acks(&self) -> usize {
         self.stores.iter().filter(|store| store.acked).count()
     }
@@ -108,9 +128,9 @@ impl Publication {
         self.stores.iter().filter(|store| store.acked).map(|store| store.to).collect()
     }
 
-    /// Whether a floodfill has yet to answer within its time.
-    pub(crate) fn is_waiting(&self, now: Instant) -> bool {
-        self.stores.iter().any(|store| store.is_waiting(now))
+    /// How many floodfills have yet to answer within their time.
+    pub(crate) fn waiting(&self, now: Instant) -> usize {
+        self.stores.iter().filter(|store| store.is_waiting(now)).count()
     }
 
     /// How long to wait after a round that nobody acknowledged.

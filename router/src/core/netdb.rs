@@ -73,9 +73,15 @@ impl Core {
         self.netdb.handle(now, DbInput::Observed(peer, Observation::Linked(Duration::ZERO)));
     }
 
+    pub(super) fn link_down(&mut self, now: Now, peer: RouterHash) {
+        self.netdb.handle(now, DbInput::Unlinked(peer));
+        self.doubt_all(now, peer);
+    }
+
     pub(super) fn dial_failed(&mut self, now: Now, peer: RouterHash, blame: Blame) {
         if blame != Blame::Local {
             self.netdb.handle(now, DbInput::Observed(peer, Observation::DialFailed));
+            self.doubt_all(now, peer);
         }
         self.candidates = None;
         self.not_sent(now, peer);

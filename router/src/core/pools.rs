@@ -4,14 +4,15 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use allium_crypto::Rng;
 use allium_netdb::{ClientId, Input as DbInput, ReplyPath};
-use allium_tunnel::pool::{Action, BuildId, Config, Input};
+use allium_tunnel::pool::{Action, BuildId, Config, Input, Tunnel};
 use allium_tunnel::select::Usage;
 use allium_tunnel::{Direction, Pairing, Pool, Selector};
 use allium_wire::garlic::{Clove, Delivery};
 use allium_wire::i2np::{DeliveryStatus, Kind, Message};
 use allium_wire::tunnel::Target;
-use allium_wire::{DestHash, Engine, Now};
+use allium_wire::{DestHash, Engine, Now, RouterHash};
 use bytes::BytesMut;
 
 use super::{Client, Core, PoolId};
@@ -59,8 +60,35 @@ impl Pools {
     /// Whether any tunnel of a direction passes its tests. Builds that go through one that does not fail like it,
     /// and would never replace it.
     pub(super) fn sound(&self, direction: Direction) -> bool {
-        let half = if direction == Direction::Inbound { &self.inbound } else { &self.outbound };
-        half.pool.tunnels().any(allium_tunnel::pool::Tunnel::healthy)
+        let half = self.half_of(direction);
+        half.tunnels().any(Tunnel::healthy)
+    }
+
+    fn half_of(&self, direction: Direction) -> &Pool {
+        match direction {
+            Direction::Inbound => &self.inbound.pool,
+            Direction::Outbound => &self.outbound.pool,
+        }
+    }
+
+    /// The tunnel that helps to test one of this direction: any whose own last test came through; the last that was
+    /// proven where a test is to be repeated, so that one dead tunnel does not bring others under suspicion.
+    fn partner(&self, tested: Direction, again: bool, rng: &mut Rng) -> Option<BuildId> {
+        let good: Vec<_> = self.partners(tested, true).collect();
+        let from = if good.is_empty() { self.partners(tested, false).collect() } else { good };
+        if again {
+            return from.iter().max_by_key(|tunnel| tunnel.passed_at()).map(|tunnel| tunnel.id());
+        }
+        rng.choose(&from).map(|tunnel| tunnel.id())
+    }
+
+    /// The tunnels that can help to test one of this direction: all, or those whose own last test came through.
+    fn partners(&self, tested: Direction, trusted: bool) -> impl Iterator<Item = &Tunnel> {
+        let pool = match tested {
+            Direction::Inbound => &self.outbound.pool,
+            Direction::Outbound => &self.inbound.pool,
+        };
+        pool.usable().filter(move |tunnel| !trusted || tunnel.unsuspected())
     }
 
     pub(super) fn deadlines(&self) -> impl Iterator<Item = Instant> {
@@ -149,6 +177,22 @@ impl Core {
         }
     }
 
+    /// Tests the tunnels of a pool at once: all, or those through a router that seems to be gone.
+    pub(super) fn doubt(&mut self, now: Now, pool: PoolId, peer: Option<RouterHash>) {
+        let Some(pools) = self.pools.get_mut(&pool) else { return };
+        for half in [&mut pools.inbound, &mut pools.outbound] {
+            half.pool.handle(now, Input::Doubted { peer });
+        }
+    }
+
+    /// A router seems to be gone: tests all tunnels through it.
+    pub(super) fn doubt_all(&mut self, now: Now, peer: RouterHash) {
+        let pools: Vec<PoolId> = self.pools.keys().copied().collect();
+        for pool in pools {
+            self.doubt(now, pool, Some(peer));
+        }
+    }
+
     /// Does what the pools want done; whether there was anything.
     pub(super) fn pump_pools(&mut self, now: Now) -> bool {
         let mut any = false;
@@ -209,29 +253,32 @@ impl Core {
     }
 
     fn send_test(&mut self, now: Now, key: TunnelKey) -> bool {
-        let partner_pool = |core: &Self| {
-            let has = |pool: &PoolId| {
-                core.pools.get(pool).is_some_and(|pools| match key.direction {
-                    Direction::Inbound => !pools.paths.outbound().is_empty(),
-                    Direction::Outbound => !pools.paths.inbound().is_empty(),
-                })
-            };
-            [key.pool, None].into_iter().find(has)
+        // Where none of the pool's own can be trusted, the router's serve: a test says nothing of a tunnel whose partner
+        // is dead.
+        let has = |pool: &PoolId, trusted: bool| {
+            self.pools.get(pool).is_some_and(|pools| pools.partners(key.direction, trusted).next().is_some())
         };
-        let Some(partner_pool) = partner_pool(self) else { return false };
+        let choices = [(key.pool, true), (None, true), (key.pool, false), (None, false)];
+        let Some((partner_pool, _)) = choices.into_iter().find(|(pool, trusted)| has(pool, *trusted)) else {
+            return false;
+        };
         let (Some(own), Some(other)) = (self.pools.get(&key.pool), self.pools.get(&partner_pool)) else {
             return false;
         };
+        let again = own.half_of(key.direction).get(key.id).is_some_and(|tunnel| !tunnel.unsuspected());
+        let partner = other.partner(key.direction, again, &mut self.rng);
         let (out, inbound, partner) = match key.direction {
             Direction::Inbound => {
-                let Some(out) = other.paths.pick_outbound(&mut self.rng) else { return false };
+                let Some(out) = partner.and_then(|id| other.paths.outbound_by_id(id)) else { return false };
                 let Some(inbound) = own.paths.inbound_by_id(key.id) else { return false };
                 let partner = TunnelKey { pool: partner_pool, direction: Direction::Outbound, id: out.id };
                 (out, inbound, partner)
             }
             Direction::Outbound => {
                 let Some(out) = own.paths.outbound_by_id(key.id) else { return false };
-                let Some(inbound) = other.paths.pick_inbound(&mut self.rng) else { return false };
+                let Some(inbound) = partner.and_then(|id| other.paths.inbound_by_id(id)) else {
+                    return false;
+                };
                 let partner = TunnelKey { pool: partner_pool, direction: Direction::Inbound, id: inbound.id };
                 (out, inbound, partner)
             }
@@ -260,7 +307,7 @@ impl Core {
             if let Some(pools) = self.pools.get_mut(&key.pool) {
                 let half = pools.half(key.direction);
                 half.pool.handle(now, Input::TestPassed { id: key.id, rtt: passed.rtt });
-                let rtt = half.pool.get(key.id).and_then(allium_tunnel::pool::Tunnel::rtt);
+                let rtt = half.pool.get(key.id).and_then(Tunnel::rtt);
                 pools.paths.measured(key.direction, key.id, rtt);
             }
         }
@@ -269,8 +316,14 @@ impl Core {
 
     pub(super) fn test_failed(&mut self, now: Now, key: TunnelKey) {
         self.observe_tunnel(now, key, allium_netdb::Observation::TestFailed);
-        if let Some(pools) = self.pools.get_mut(&key.pool) {
-            pools.half(key.direction).pool.handle(now, Input::TestFailed { id: key.id });
+        let Some(pools) = self.pools.get_mut(&key.pool) else { return };
+        let pool = &mut pools.half(key.direction).pool;
+        // The first failure brings those under suspicion that share a router with it.
+        let tunnel = pool.get(key.id).filter(|tunnel| tunnel.unsuspected());
+        let hops = tunnel.map(|tunnel| tunnel.hops().to_vec()).unwrap_or_default();
+        pool.handle(now, Input::TestFailed { id: key.id });
+        for hop in hops {
+            self.doubt_all(now, hop);
         }
     }
 

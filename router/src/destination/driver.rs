@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::datagrams::Ports;
 use super::mail::Mail;
-use super::peers::{Peers, Waiting};
+use super::peers::{Peers, Silence, Waiting};
 use super::stream::{Stream, Streams};
 use super::{Command, ConnectError, Inbox, OutboundPath, Paths, Target};
 use crate::clock::Clock;
@@ -328,14 +328,21 @@ impl Driver {
     /// Seals a streaming packet, and queues it for a tunnel.
     fn packet(&mut self, now: Now, transmit: Transmit) {
         let peer = self.peers.entry(transmit.to, now.instant);
-        let refresh = peer.ask(now.instant, transmit.is_retransmit || transmit.first);
+        let silence = if transmit.asks {
+            peer.ask(now.instant, transmit.is_retransmit || transmit.first)
+        } else {
+            Silence::default()
+        };
         let (Some(key), true) = (peer.key, peer.reachable(now.date)) else {
             let to = transmit.to;
             peer.wait(transmit);
             self.look_for(to);
             return;
         };
-        if refresh {
+        if silence.doubt {
+            self.shared.tell_core(Input::Unanswered(self.opening.id));
+        }
+        if silence.refresh {
             self.sessions.restart(&key);
             self.look_for(key.hash);
         }

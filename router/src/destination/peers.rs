@@ -27,10 +27,16 @@ const HOLD: Duration = Duration::from_millis(150);
 const MARGIN: Duration = Duration::from_secs(20);
 /// A way on which something was lost is avoided for so long.
 const AVOID: Duration = Duration::from_secs(10);
+/// Unanswered for so long, it may be that tunnels of ours have died.
+const DOUBT: Duration = Duration::from_millis(1500);
+/// How often that is acted on while the silence lasts.
+const DOUBT_AGAIN: Duration = Duration::from_secs(4);
+/// The same for datagrams, and once for each silence: not all want an answer.
+const DOUBT_POSTED: Duration = Duration::from_secs(3);
 /// Unanswered for so long, a peer may have other tunnels, or have forgotten us.
 const SILENCE: Duration = Duration::from_secs(4);
 /// How often that is acted on.
-const REFRESH: Duration = Duration::from_secs(8);
+const REFRESH: Duration = Duration::from_secs(5);
 /// The same silence while only datagrams went there, of which none need be answered.
 const UNHEARD: Duration = Duration::from_secs(20);
 /// How often that is acted on, and how long before its end a LeaseSet is looked for anew.
@@ -53,6 +59,15 @@ struct Way {
     since: Instant,
 }
 
+/// What a peer's silence asks for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Silence {
+    /// A test of our own tunnels.
+    pub(super) doubt: bool,
+    /// Another look for its LeaseSet (and, for streams, a new session).
+    pub(super) refresh: bool,
+}
+
 /// A destination that we speak with.
 pub(super) struct Peer {
     pub(super) lease_set: Option<LeaseSet>,
@@ -66,6 +81,7 @@ pub(super) struct Peer {
     /// Since when there is something unanswered.
     asked: Option<Instant>,
     refreshed: Option<Instant>,
+    doubted: Option<Instant>,
     /// Since when datagrams went there, and nothing came.
     posted: Option<Instant>,
     renewed: Option<Instant>,
@@ -87,6 +103,7 @@ impl Peer {
             used: now,
             asked: None,
             refreshed: None,
+            doubted: None,
             posted: None,
             renewed: None,
             way: None,
@@ -129,33 +146,44 @@ impl Peer {
         self.heard = now;
         self.asked = None;
         self.posted = None;
+        self.doubted = None;
     }
 
-    /// A datagram goes to the peer. True when its LeaseSet should be looked for anew meanwhile: because it ends soon, or
-    /// because the peer is so silent that its tunnels may be others by now. (Where nobody answers, sessions ask for
+    /// A datagram goes to the peer. Its LeaseSet should be looked for anew meanwhile where it ends soon, or where the
+    /// peer is so silent that its tunnels may be others by now. (Where nobody answers, sessions ask for
     /// acknowledgements every few seconds.)
-    pub(super) fn post(&mut self, now: Now) -> bool {
+    pub(super) fn post(&mut self, now: Now) -> Silence {
         let since = *self.posted.get_or_insert(now.instant);
-        let silent = now.instant.saturating_duration_since(since) > UNHEARD;
+        let silence = now.instant.saturating_duration_since(since);
+        let silent = silence > UNHEARD;
+        let doubt = silence > DOUBT_POSTED && self.doubted.is_none();
+        if doubt {
+            self.doubted = Some(now.instant);
+        }
         let ends = self.lease_set.as_ref().is_some_and(|set| set.expires() < now.date + RENEW);
         let lately = self.renewed.is_some_and(|at| now.instant.saturating_duration_since(at) < RENEW);
         let renew = (silent || ends) && !lately;
         if renew {
             self.renewed = Some(now.instant);
         }
-        renew
+        Silence { doubt, refresh: renew }
     }
 
-    /// Something goes to the peer that wants an answer. True when the peer was silent for so long that its LeaseSet
-    /// should be looked for anew, and its session begun anew.
-    pub(super) fn ask(&mut self, now: Instant, again: bool) -> bool {
+    /// Something goes to the peer that wants an answer.
+    pub(super) fn ask(&mut self, now: Instant, again: bool) -> Silence {
         let since = *self.asked.get_or_insert(now);
-        let silent = again && now.saturating_duration_since(since) > SILENCE;
-        let lately = self.refreshed.is_some_and(|at| now.saturating_duration_since(at) < REFRESH);
-        if silent && !lately {
+        let silence = if again { now.saturating_duration_since(since) } else { Duration::ZERO };
+        let due =
+            |last: Option<Instant>, every| last.is_none_or(|at| now.saturating_duration_since(at) >= every);
+        let refresh = silence > SILENCE && due(self.refreshed, REFRESH);
+        if refresh {
             self.refreshed = Some(now);
         }
-        silent && !lately
+        let doubt = silence > DOUBT && due(self.doubted, DOUBT_AGAIN);
+        if doubt {
+            self.doubted = Some(now);
+        }
+        Silence { doubt, refresh }
     }
 
     /// The way for the next packet: kept for a burst, then drawn among the tunnels by how fast they are.

@@ -31,7 +31,7 @@ pub struct Config {
     pub connect_delay: Duration,
     /// How long the answer to a SYN waits for the application's first data.
     pub accept_delay: Duration,
-    /// The first retransmission of a SYN to a peer of which nothing is known; doubled each time.
+    /// The first retransmission of a SYN to a peer of which nothing is known; later pauses grow.
     pub syn_timeout: Duration,
     /// When an unanswered connection attempt is given up.
     pub connect_timeout: Duration,
@@ -72,7 +72,7 @@ impl Default for Config {
             connect_timeout: Duration::from_secs(60),
             ack_delay: Duration::from_millis(40),
             keepalive: Duration::from_secs(90),
-            max_resends: 9,
+            max_resends: 12,
             max_connections: 4096,
             max_connections_per_peer: 256,
             max_paths: 1024,

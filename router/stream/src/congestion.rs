@@ -25,6 +25,8 @@ const WINDOW_GAIN: f64 = 2.0;
 const CYCLE: [f64; 8] = [1.25, 0.75, 0.97, 0.97, 0.97, 0.97, 0.97, 0.97];
 /// How much more than before is found by probing where there may be much more.
 const PROBED: f64 = 1.15;
+/// The same where links stall, which hides half of it.
+const PROBED_STALLING: f64 = 1.07;
 /// Seconds that acknowledgements wait for each other where nothing stalls.
 const LUMP: f64 = 0.02;
 /// Stalls of this part of a round trip have to be reckoned with.
@@ -638,7 +640,8 @@ impl Congestion {
             return;
         }
         let queue = self.round.least_rtt.is_finite() && self.round.least_rtt > minimum * 1.15 + 0.004;
-        if part != 0 && self.bandwidth.get() > self.probed_from * PROBED && !queue && self.ceiling.is_none() {
+        let more = if self.stalls(rtt) { PROBED_STALLING } else { PROBED };
+        if part != 0 && self.bandwidth.get() > self.probed_from * more && !queue && self.ceiling.is_none() {
             // Probing has found more: there may be much more.
             self.phase = Phase::Startup;
             self.full = false;

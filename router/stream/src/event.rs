@@ -101,6 +101,8 @@ pub struct Transmit {
     pub path_hint: u64,
     /// It is the first packet that goes to the peer on this connection: a SYN or the answer to one.
     pub first: bool,
+    /// The peer is to acknowledge it: data, a SYN or a CLOSE, and not an acknowledgement alone.
+    pub asks: bool,
 }
 
 /// The state of a connection, for logs and status pages.

@@ -134,6 +134,7 @@ impl Sim {
                 is_retransmit: false,
                 path_hint: 0,
                 first: false,
+                asks: true,
             };
             let side = &mut self.sides[1];
             side.sent += 1;

@@ -6,9 +6,9 @@ use allium_wire::DestHash;
 use bytes::Bytes;
 
 use super::{Client, Event, Timer};
-use crate::Stored;
 use crate::io::{Action, RequestId};
 use crate::wire::{Frame, PutKind, Refusal};
+use crate::{Key, Stored};
 
 /// How long a peer may take over a block.
 const LIFE: Duration = Duration::from_secs(30);
@@ -28,7 +28,7 @@ pub(super) enum Cargo {
     Get(RequestId),
     Put(RequestId),
     /// For repair.
-    Push,
+    Push(Key),
     /// A block goes where it was looked for in vain.
     Back,
 }
@@ -136,8 +136,15 @@ impl<B: Stored> Client<B> {
     }
 
     /// Sends a block to a node that wants it, or (`Found`) should have it; ends in an [`Event::Pushed`] if for repair.
-    pub(crate) fn push(&mut self, now: Instant, to: DestHash, kind: PutKind, idle: u32, bytes: Bytes) {
-        let cargo = if kind == PutKind::Repair { Cargo::Push } else { Cargo::Back };
+    pub(crate) fn push(
+        &mut self,
+        now: Instant,
+        (to, key): (DestHash, Key),
+        kind: PutKind,
+        idle: u32,
+        bytes: Bytes,
+    ) {
+        let cargo = if kind == PutKind::Repair { Cargo::Push(key) } else { Cargo::Back };
         self.stats.pushed += 1;
         self.launch(now, to, cargo, |id| Frame::Put { id, kind, idle, bytes });
     }
@@ -262,7 +269,7 @@ impl<B: Stored> Client<B> {
         let more = match cargo {
             Cargo::Get(get) => self.hedge_get(now, get, quiet),
             Cargo::Put(put) => self.hedge_put(now, put),
-            Cargo::Push | Cargo::Back => false,
+            Cargo::Push(_) | Cargo::Back => false,
         };
         if more {
             self.hedged();
@@ -293,7 +300,10 @@ impl<B: Stored> Client<B> {
         match cargo {
             Cargo::Get(get) => self.get_tried(now, get, node, tried),
             Cargo::Put(put) => self.put_tried(now, put, node, tried, None),
-            Cargo::Push => self.events.push(Event::Pushed),
+            Cargo::Push(key) => {
+                let settled = matches!(tried, Tried::Good | Tried::Bad);
+                self.events.push(Event::Pushed { key, settled });
+            }
             Cargo::Back => {}
         }
     }
@@ -346,16 +356,15 @@ impl<B: Stored> Client<B> {
             Some(Refusal::Busy) => self.book.overloaded(&from),
             Some(_) => {}
         }
+        let tried = match refused {
+            None => Tried::Good,
+            Some(Refusal::Busy | Refusal::Failed) => Tried::Busy,
+            Some(_) => Tried::Bad,
+        };
         match flight.cargo {
-            Cargo::Put(put) => {
-                let tried = match refused {
-                    None => Tried::Good,
-                    Some(Refusal::Busy | Refusal::Failed) => Tried::Busy,
-                    Some(_) => Tried::Bad,
-                };
-                self.put_tried(now, put, from, tried, refused);
-            }
-            other => self.tried(now, from, other, Tried::Bad),
+            Cargo::Put(put) => self.put_tried(now, put, from, tried, refused),
+            Cargo::Get(_) => self.tried(now, from, flight.cargo, Tried::Bad),
+            Cargo::Push(_) | Cargo::Back => self.tried(now, from, flight.cargo, tried),
         }
         self.unstall(now, &from);
     }

@@ -403,7 +403,7 @@ impl<B: Stored> Client<B> {
         let under_way = self.flights.values().filter(|flight| flight.is_back()).count();
         for node in lacking.into_iter().take(most.min(BACKS.saturating_sub(under_way))) {
             if self.book.get(&node).is_some_and(Peer::has_room) {
-                self.push(now, node, PutKind::Found, 0, block.encode());
+                self.push(now, (node, block.key()), PutKind::Found, 0, block.encode());
             }
         }
         self.actions.push_back(Action::Got { id, block });

@@ -68,7 +68,11 @@ pub(crate) enum Event {
     /// What became of an offer; no wants if it was not answered.
     Offered { to: DestHash, keys: Vec<Key>, wants: Option<Vec<Want>> },
     /// A block sent by [`Client::push`] for repair arrived, or did not.
-    Pushed,
+    Pushed {
+        key: Key,
+        /// It is there, or not wanted there; otherwise it may still be.
+        settled: bool,
+    },
 }
 
 /// Finds, gets and puts blocks.

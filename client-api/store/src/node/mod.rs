@@ -318,8 +318,8 @@ impl<B: Stored> Node<B> {
             match event {
                 Event::New(node) => self.neighbour(now.instant, node, true),
                 Event::Gone(node) => self.neighbour(now.instant, node, false),
-                Event::Offered { to, keys, wants } => self.offered(to, &keys, wants),
-                Event::Pushed => self.pushed(),
+                Event::Offered { to, keys, wants } => self.offered(now.instant, to, &keys, wants),
+                Event::Pushed { key, settled } => self.pushed(now.instant, key, settled),
             }
         }
     }

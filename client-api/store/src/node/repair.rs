@@ -23,6 +23,8 @@ const MAX_NEWS: usize = 64;
 const MAX_SPREADS: usize = 1 << 16;
 /// How long a published block waits for others, so that they are offered together.
 const SPREAD: Duration = Duration::from_secs(10);
+/// A block that did not get where it belongs, for want of an answer or of time there, is offered again after this.
+const AGAIN: Duration = Duration::from_secs(45);
 /// Blocks that others want and that wait to be sent.
 const MAX_PUSHES: usize = 1 << 14;
 /// Blocks asked of others by answers to their offers, and how long they are awaited.
@@ -230,6 +232,14 @@ impl<B: Stored> Node<B> {
         self.timers.no_later(Timer::Spread, due);
     }
 
+    /// Offers a block to others once more.
+    fn spread_again(&mut self, due: Instant, key: Key) {
+        if self.repair.spreads.len() < MAX_SPREADS && self.index.get(&key).is_some() {
+            self.repair.spreads.entry(key).or_insert((due, false));
+            self.timers.no_later(Timer::Spread, due);
+        }
+    }
+
     /// Offers the blocks that came lately.
     pub(super) fn spread(&mut self, now: Instant) {
         let due = self.repair.spreads.iter().filter(|(_, (at, _))| *at <= now);
@@ -277,28 +287,41 @@ impl<B: Stored> Node<B> {
         let near = self.is_near(now.instant, &key.0, replicas * 2);
         if !(near || wide && self.is_near(now.instant, &key.0, replicas * 4))
             || !self.has_room(&key, near, now.date.seconds())
-            || self.repair.coming.len() >= MAX_COMING
         {
             return Want::NoRoom;
+        }
+        if self.repair.coming.len() >= MAX_COMING {
+            return Want::Coming;
         }
         self.repair.coming.insert(item.prefix, (from, now.instant + COMING));
         Want::Send
     }
 
-    /// A node said what it wants of an offer.
-    pub(super) fn offered(&mut self, to: DestHash, keys: &[Key], wants: Option<Vec<Want>>) {
-        let wanted = keys.iter().zip(wants.unwrap_or_default()).filter(|(_, want)| *want == Want::Send);
-        for (key, _) in wanted {
-            if self.repair.pushes.len() < MAX_PUSHES {
-                self.repair.pushes.push_back(Push { to, key: *key });
+    /// A node said what it wants of an offer, or did not answer. What it said that others will send is offered again, in
+    /// case that they do not.
+    pub(super) fn offered(&mut self, now: Instant, to: DestHash, keys: &[Key], wants: Option<Vec<Want>>) {
+        let Some(wants) = wants else {
+            return keys.iter().for_each(|key| self.spread_again(now + AGAIN, *key));
+        };
+        for (key, want) in keys.iter().zip(wants) {
+            match want {
+                Want::Send if self.repair.pushes.len() < MAX_PUSHES => {
+                    self.repair.pushes.push_back(Push { to, key: *key });
+                }
+                Want::Send => self.spread_again(now + AGAIN, *key),
+                Want::Coming => self.spread_again(now + COMING, *key),
+                Want::Have | Want::NoRoom => {}
             }
         }
         self.push_more();
     }
 
-    /// A block that was sent for repair arrived, or did not.
-    pub(super) fn pushed(&mut self) {
+    /// A block that was sent for repair is where it should be (or is not wanted there); or did not arrive.
+    pub(super) fn pushed(&mut self, now: Instant, key: Key, settled: bool) {
         self.repair.pushing = self.repair.pushing.saturating_sub(1);
+        if !settled {
+            self.spread_again(now + AGAIN, key);
+        }
         self.push_more();
     }
 

@@ -128,9 +128,9 @@ impl<B: Stored> Node<B> {
                 let wanted = self.index.get(&key).map_or(0, |held| held.wanted);
                 let idle = now.date.seconds().saturating_sub(wanted);
                 self.stats.repaired += 1;
-                self.client.push(now.instant, to, PutKind::Repair, idle, bytes);
+                self.client.push(now.instant, (to, key), PutKind::Repair, idle, bytes);
             }
-            (Loading::Push { .. }, Err(_)) => self.pushed(),
+            (Loading::Push { .. }, Err(_)) => self.pushed(now.instant, key, true),
             (Loading::Check, _) => {}
         }
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use allium_store::Stored;
 
-use crate::setup::{config, network, node_config, seed};
+use crate::setup::{config, network, seed};
 use crate::toy::Toy;
 use crate::world::{Outcome, Weather, World};
 
@@ -58,14 +58,5 @@ fn round_trips_leave_room_for_the_speeds_wanted() {
     let asked = world.client(getter).stats();
     assert!(asked.fetches < 3300 && asked.asked < 600, "lookups and double fetches are few: {asked:?}");
     assert!(put <= Duration::from_secs(50) && got <= Duration::from_secs(20));
-    // Where offers were lost again and again, the routine makes up for it.
-    assert!(few * 200 <= blocks.len(), "nearly all are where they belong after ten minutes: {few} are not");
-    let spread = |world: &World| blocks.iter().all(|block| world.holders(&block.key()) >= config().replicas);
-    let begin = world.time;
-    let limit = begin + node_config().sweep * 3 / 2;
-    while !spread(&world) {
-        assert!(world.time < limit, "the rest follows by itself");
-        world.run_for(Duration::from_mins(10));
-    }
-    println!("all are after another {:?}", world.since(begin));
+    assert_eq!(few, 0, "all are where they belong after ten minutes, though offers are lost");
 }

@@ -191,7 +191,10 @@ impl NetDb {
         }
         let fits =
             |info: &RouterInfo| open(&info.hash()) && info.hash().0 != lookup.key && way(info).is_some();
-        let best = self.closest_floodfill(&lookup.key, lookup.client, now.date, fits);
+        let best = self.closest_floodfill(&lookup.key, lookup.client, now.date, fits).or_else(|| {
+            let fits = |info: &RouterInfo| lookup.may_ask_again(&info.hash()) && way(info).is_some();
+            self.closest_floodfill(&lookup.key, lookup.client, now.date, fits)
+        });
         match best.and_then(|info| way(&info).map(|way| (info, way))) {
             Some((info, way)) => Next::Ask(info, way),
             None => Next::Nobody,

@@ -21,7 +21,7 @@ use crate::limits::{MAX_FUTURE, MAX_STORE_AGE};
 use crate::lookup::{Lookup, Sought, Via};
 use crate::pace::Pace;
 use crate::profile::{Observation, ProfileView, Profiles};
-use crate::publish::{MIN_INTERVAL, Phase, Publication};
+use crate::publish::{Phase, Publication};
 use crate::rate::{Buckets, Limit};
 use crate::store::{Known, LeaseSets, Offered, Routers, lifetime};
 
@@ -384,7 +384,7 @@ impl NetDb {
         for (subject, publication) in &mut self.publications {
             let spread = if *subject == Subject::Router { 120_000 } else { 10_000 };
             let start = now.instant + Duration::from_millis(self.rng.below(spread));
-            let soonest = publication.started.map_or(start, |at| start.max(at + MIN_INTERVAL));
+            let soonest = publication.soonest(start);
             publication.avoid.clear();
             publication.restart(soonest);
         }

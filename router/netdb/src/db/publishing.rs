@@ -13,7 +13,7 @@ use crate::lease_set::LeaseSetRecord;
 use crate::limits::MESSAGE_LIFE;
 use crate::lookup::{Purpose, Sought};
 use crate::profile::Observation;
-use crate::publish::{MIN_INTERVAL, MOST_RESTORES, MOST_TRIES, Phase, Publication, Store, WANTED};
+use crate::publish::{MOST_RESTORES, MOST_TRIES, Phase, Publication, Store, WANTED};
 
 /// How often to look whether there is a floodfill or tunnel by now.
 const RETRY: Duration = Duration::from_secs(5);
@@ -56,8 +56,7 @@ impl NetDb {
             }
             new.started = old.started;
             new.failures = old.failures;
-            let soonest = old.started.map_or(now.instant, |at| at + MIN_INTERVAL);
-            new.wait_until(soonest.max(now.instant));
+            new.wait_until(old.soonest(now.instant));
         }
         self.publications.insert(subject, new);
         self.drive_publication(now, subject);
@@ -71,9 +70,7 @@ impl NetDb {
         }
         match publication.phase {
             Phase::Waiting(at) if at <= now.instant => {
-                publication.restart(now.instant);
-                publication.phase = Phase::Storing;
-                publication.started = Some(now.instant);
+                publication.begin(now.instant);
                 self.store_on(now, subject, &mut publication);
             }
             Phase::Storing => self.store_on(now, subject, &mut publication),
@@ -90,15 +87,14 @@ impl NetDb {
         }
     }
 
-    /// Sends to floodfill after floodfill until enough have acknowledged.
+    /// Sends to as many floodfills as are wanted, and to others where those do not acknowledge it.
     fn store_on(&mut self, now: Now, subject: Subject, publication: &mut Publication) {
         self.mark_failed(now, subject, publication);
         if let Some(at) = publication.hold.take_if(|at| *at > now.instant) {
             (publication.hold, publication.wake) = (Some(at), Some(at));
             return;
         }
-        while publication.acks() < WANTED
-            && !publication.is_waiting(now.instant)
+        while publication.acks() + publication.waiting(now.instant) < WANTED
             && publication.stores.len() < MOST_TRIES
         {
             match self.store_once(now, subject, publication) {
@@ -110,7 +106,7 @@ impl NetDb {
                 Sent::Nobody => break,
             }
         }
-        if publication.acks() < WANTED && publication.is_waiting(now.instant) {
+        if publication.acks() < WANTED && publication.waiting(now.instant) > 0 {
             let waiting = publication.stores.iter().filter(|store| store.is_waiting(now.instant));
             publication.wake = waiting.map(|store| store.due).min();
         } else if publication.acks() > 0 {

@@ -4,6 +4,7 @@ use allium_wire::payload::Unwrapped;
 use allium_wire::{DestHash, Now};
 
 use super::{BURST, Driver};
+use crate::core::Input;
 use crate::destination::ConnectError;
 use crate::destination::datagrams::DatagramError;
 use crate::destination::mail::Parcel;
@@ -48,7 +49,11 @@ impl Driver {
             self.look_for(to);
             return;
         };
-        if peer.post(now) {
+        let silence = peer.post(now);
+        if silence.doubt {
+            self.shared.tell_core(Input::Unanswered(self.opening.id));
+        }
+        if silence.refresh {
             self.look_for(to);
         }
         let letter = &parcel.letter;

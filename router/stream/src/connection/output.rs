@@ -21,6 +21,7 @@ pub(crate) struct Built {
     pub(crate) is_retransmit: bool,
     pub(crate) path_hint: u64,
     pub(crate) first: bool,
+    pub(crate) asks: bool,
 }
 
 impl Connection {
@@ -44,7 +45,7 @@ impl Connection {
             };
             let other = u64::from(sequence) + u64::from(sends);
             let path_hint = self.hint.wrapping_add(self.flowlet()).wrapping_add(other);
-            Some(Built { packet, is_retransmit: true, path_hint, first: sequence == 0 })
+            Some(Built { packet, is_retransmit: true, path_hint, first: sequence == 0, asks: true })
         } else if urgent || self.choked == Choked::No || self.send.buffer.is_empty() {
             self.fresh(now, keys, path, nacks)
         } else {
@@ -96,7 +97,7 @@ impl Connection {
             self.recv.acknowledged(now);
         }
         self.sent_signed(now, &packet, path);
-        Built { packet, is_retransmit: false, path_hint: self.hint, first: true }
+        Built { packet, is_retransmit: false, path_hint: self.hint, first: true, asks: true }
     }
 
     fn sent_signed(&mut self, now: Instant, packet: &[u8], path: &mut Path) {
@@ -133,7 +134,7 @@ impl Connection {
             self.send.push(now, Body::Data(payload), packet.len() as u64, path);
             packet
         };
-        Some(Built { packet, is_retransmit: false, path_hint, first: false })
+        Some(Built { packet, is_retransmit: false, path_hint, first: false, asks: true })
     }
 
     fn data(&mut self, now: Instant, sequence: u32, payload: &[u8], nacks: &mut Vec<u32>) -> Vec<u8> {
@@ -179,10 +180,12 @@ impl Connection {
     /// A plain ACK.
     pub(crate) fn ack(&mut self, now: Instant, nacks: &mut Vec<u32>) -> Built {
         let ack_through = self.recv.acknowledgement(nacks);
-        let delay_requested = match self.recv.choke() {
+        let choke = self.recv.choke();
+        let keepalive = choke.is_none() && std::mem::take(&mut self.keepalive);
+        let delay_requested = match choke {
             Some(true) => Some(CHOKE),
             Some(false) => Some(0),
-            None => std::mem::take(&mut self.keepalive).then_some(0),
+            None => keepalive.then_some(0),
         };
         let header = Header {
             send_id: self.remote,
@@ -197,7 +200,7 @@ impl Connection {
         self.last_sent = now;
         let path_hint =
             self.hint.wrapping_add(if self.send.base() == 0 { 0 } else { self.recv.packets / FLOWLET });
-        Built { packet, is_retransmit: false, path_hint, first: false }
+        Built { packet, is_retransmit: false, path_hint, first: false, asks: keepalive }
     }
 
     /// A RESET.

@@ -10,7 +10,11 @@ use super::{Choked, Connection};
 
 const LONGEST_PROBE: Duration = Duration::from_secs(45);
 const LONGEST_CLOSE: Duration = Duration::from_secs(6);
-const LONGEST_SYN: Duration = Duration::from_secs(12);
+const LONGEST_SYN: Duration = Duration::from_secs(4);
+/// Pauses after a SYN that are equally long.
+const EQUAL_SYNS: u32 = 2;
+/// Further pauses between probes that are as long as the first.
+const EQUAL_PROBES: u32 = 3;
 /// Probes of a peer that wants no data, when the application has let the connection go.
 const MOST_CHOKED_PROBES: u32 = 12;
 const LONGEST_CHOKED_PROBE: Duration = Duration::from_secs(15);
@@ -34,9 +38,14 @@ impl Connection {
             (true, _) if self.close_sequence.is_some() => LONGEST_CLOSE,
             (true, _) => LONGEST_PROBE,
         };
-        // The second probe of a connection that is alive comes as soon as the first: one alone is easily lost.
-        let doublings =
-            self.probes.saturating_sub(u32::from(self.is_answered() && self.choked == Choked::No));
+        // Each probe takes another way, and the first ways may lead through a router that has just died: the pauses
+        // grow only after some of equal length.
+        let equal = match (self.is_answered(), self.choked) {
+            (_, Choked::Told) => 0,
+            (false, _) => EQUAL_SYNS,
+            (true, _) => EQUAL_PROBES,
+        };
+        let doublings = self.probes.saturating_sub(equal);
         base.saturating_mul(1 << doublings.min(8)).min(longest.max(base))
     }
 

@@ -174,6 +174,7 @@ impl Host {
             is_retransmit: built.is_retransmit,
             path_hint: built.path_hint,
             first: built.first,
+            asks: built.asks,
         })
     }
 
@@ -187,6 +188,7 @@ impl Host {
             is_retransmit: false,
             path_hint: self.rng.u64(),
             first: false,
+            asks: false,
         }
     }
 }

@@ -108,10 +108,10 @@ pub enum Input {
         /// The tunnel.
         id: BuildId,
     },
-    /// This router is gone or banned: its tunnels are useless.
-    Lost {
-        /// The router.
-        peer: RouterHash,
+    /// Tunnels may have died: each is tested at once, unless a test came through moments ago.
+    Doubted {
+        /// The router that seems to be gone; any may be where there is none.
+        peer: Option<RouterHash>,
     },
     /// New demands.
     Configure(Config),
@@ -128,8 +128,6 @@ pub enum Retirement {
     Expired,
     /// It failed its tests.
     FailedTests,
-    /// One of its routers was lost.
-    Lost,
     /// The pool stopped.
     Stopped,
 }
@@ -186,8 +184,6 @@ pub struct Stats {
     pub tests_failed: u64,
     /// Tunnels retired for failed tests.
     pub tested_out: u64,
-    /// Tunnels retired with a lost router.
-    pub lost: u64,
 }
 
 struct Pending {
@@ -303,7 +299,7 @@ impl Pool {
 
     fn back_off(&mut self, now: Instant, no_peers: bool) {
         self.failures = self.failures.saturating_add(1);
-        let delay = plan::back_off(self.failures, self.tunnels.is_empty(), no_peers, &mut self.rng);
+        let delay = plan::back_off(self.failures, self.is_cold(), no_peers, &mut self.rng);
         self.hold = Some(self.hold.map_or(now + delay, |hold| hold.max(now + delay)));
     }
 
@@ -330,11 +326,12 @@ impl Pool {
         }
     }
 
-    fn lost(&mut self, peer: RouterHash) {
-        let gone: Vec<BuildId> =
-            self.tunnels.iter().filter(|t| t.hops.contains(&peer)).map(|t| t.id).collect();
-        self.stats.lost += gone.len() as u64;
-        self.retire(&gone, Retirement::Lost);
+    fn doubt(&mut self, now: Instant, peer: Option<RouterHash>) {
+        for tunnel in &mut self.tunnels {
+            if peer.is_none_or(|peer| tunnel.hops.contains(&peer)) {
+                tunnel.doubt(now, &mut self.rng);
+            }
+        }
     }
 
     fn configure(&mut self, now: Instant, config: Config) {
@@ -381,7 +378,7 @@ impl Engine for Pool {
                     tunnel.skipped(instant);
                 }
             }
-            Input::Lost { peer } => self.lost(peer),
+            Input::Doubted { peer } => self.doubt(instant, peer),
             Input::Configure(config) => self.configure(instant, config),
             Input::Ready => {
                 self.hold = None;

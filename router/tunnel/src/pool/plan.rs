@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 /// How long a build may take at first, and while builds are quick.
 pub(super) const SHORTEST_TIMEOUT: Duration = Duration::from_secs(10);
 const LONGEST_TIMEOUT: Duration = Duration::from_secs(30);
-/// Builds under way at once in a pool that has a tunnel.
+/// Builds under way at once in a pool of which a tunnel works.
 const IN_FLIGHT: usize = 4;
-/// Builds under way at once in a pool that has none.
+/// Builds under way at once in a pool of which none does.
 const COLD_IN_FLIGHT: usize = 8;
 
 /// Slower builds than before are waited for longer only after timeouts; quick ones bring the timeout down.
@@ -117,13 +117,18 @@ impl Pool {
     }
 
     fn room(&self) -> usize {
-        let most = if self.tunnels.is_empty() { COLD_IN_FLIGHT } else { IN_FLIGHT };
+        let most = if self.is_cold() { COLD_IN_FLIGHT } else { IN_FLIGHT };
         most.saturating_sub(self.pending.len())
     }
 
     /// Whether another build should start beside this one, since there is nothing else and it takes long.
     fn slow(&self, pending: &Pending, now: Instant) -> bool {
-        pending.started + self.patience() <= now && !self.tunnels.iter().any(Tunnel::healthy)
+        pending.started + self.patience() <= now && self.is_cold()
+    }
+
+    /// Whether no tunnel works.
+    pub(super) fn is_cold(&self) -> bool {
+        !self.tunnels.iter().any(Tunnel::healthy)
     }
 
     fn patience(&self) -> Duration {

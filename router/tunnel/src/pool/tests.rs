@@ -149,7 +149,7 @@ fn tunnels_are_tested_soon_and_then_often_enough() {
     for &(at, action) in &world.actions {
         if let Action::Test { id } = action {
             let before = built.insert(id, at);
-            assert!(before.is_none_or(|b| at - b <= 36_000), "idle for {:?}", before.map(|b| at - b));
+            assert!(before.is_none_or(|b| at - b <= 13_000), "idle for {:?}", before.map(|b| at - b));
         }
         if let Action::Build { id, .. } = action {
             built.insert(id, at);
@@ -222,16 +222,45 @@ fn ready_ends_the_wait_for_peers() {
 }
 
 #[test]
-fn a_lost_router_takes_its_tunnels_along() {
+fn doubted_tunnels_are_tested_at_once_and_replaced_where_they_fail() {
     let mut world = World::new(client(3), 8);
-    world.run(10_000, |_| {});
+    world.run(12_000, |_| {});
     let victim = world.pool.tunnels().next().unwrap();
     let (id, peer) = (victim.id(), victim.hops()[1]);
-    world.pool.handle(now_at(world.at), Input::Lost { peer });
-    world.drain();
-    assert!(world.actions.contains(&(world.at, Action::Retire { id, why: Retirement::Lost })));
-    world.run(20_000, |_| {});
+    world.broken.push(id);
+    for peer in [Some(peer), None] {
+        let (begun, before) = (world.at, world.actions.len());
+        world.pool.handle(now_at(begun), Input::Doubted { peer });
+        world.run(begun + 1000, |_| {});
+        let tested: Vec<BuildId> = world.actions[before..]
+            .iter()
+            .filter_map(|(_, action)| if let Action::Test { id } = action { Some(*id) } else { None })
+            .collect();
+        assert!(tested.contains(&id) == peer.is_some(), "{tested:?}: once, while that is under way");
+        assert_eq!(tested.len(), if peer.is_some() { 1 } else { 2 });
+    }
+    world.run(26_000, |_| {});
+    assert!(world.pool.get(id).is_none_or(|tunnel| !tunnel.healthy()));
     assert_eq!(world.live(), 3);
+}
+
+#[test]
+fn what_passed_a_test_moments_ago_is_not_doubted() {
+    let mut world = World::new(client(2), 8);
+    world.run(12_000, |_| {});
+    let ids: Vec<BuildId> = world.pool.tunnels().map(Tunnel::id).collect();
+    for id in ids {
+        world.pool.handle(now_at(12_000), Input::TestPassed { id, rtt: Duration::from_millis(700) });
+    }
+    for (after, tests) in [(1000, 0), (4000, 2)] {
+        world.run(12_000 + after, |_| {});
+        let before = world.actions.len();
+        world.pool.handle(now_at(12_000 + after), Input::Doubted { peer: None });
+        world.run(12_500 + after, |_| {});
+        let tested =
+            world.actions[before..].iter().filter(|(_, action)| matches!(action, Action::Test { .. }));
+        assert_eq!(tested.count(), tests, "{after} ms after");
+    }
 }
 
 #[test]

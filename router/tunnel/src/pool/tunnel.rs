@@ -6,10 +6,16 @@ use allium_crypto::Rng;
 use allium_wire::RouterHash;
 use std::time::{Duration, Instant};
 
+/// Time between the tests of a tunnel that passes them, in milliseconds.
+const EVERY: std::ops::Range<u64> = 8_000..12_000;
 /// Failed tests in a row after which a tunnel is no longer counted on.
 const SUSPECT: u8 = 2;
 /// Failed tests in a row after which it is retired, if the pool has a better one.
 const DEAD: u8 = 3;
+/// After a test that came through, a tunnel is not doubted for so long.
+const TRUSTED: Duration = Duration::from_secs(3);
+/// Doubted tunnels are tested within this, in milliseconds: not all in one moment.
+const SOON: u64 = 300;
 /// A test that its sender forgot to report counts as failed after this.
 const FORGOTTEN: Duration = Duration::from_secs(30);
 
@@ -78,6 +84,11 @@ impl Tunnel {
         self.failures < SUSPECT
     }
 
+    /// Whether its last test, if there was one, came through.
+    pub fn unsuspected(&self) -> bool {
+        self.failures == 0
+    }
+
     /// Whether, and when, a test last came through.
     pub fn passed_at(&self) -> Option<Instant> {
         self.passed
@@ -112,7 +123,7 @@ impl Tunnel {
         self.passed = Some(now);
         self.rtt = Some(super::smooth(self.rtt, rtt));
         self.testing = None;
-        self.next_test = self.after(now, rng.range(25_000..35_000));
+        self.next_test = self.after(now, rng.range(EVERY));
     }
 
     pub(super) fn failed(&mut self, now: Instant, rng: &mut Rng) {
@@ -120,6 +131,15 @@ impl Tunnel {
         self.testing = None;
         let again = if self.failures < DEAD { rng.range(500..2000) } else { rng.range(4000..8000) };
         self.next_test = self.after(now, again);
+    }
+
+    /// Brings its next test forward.
+    pub(super) fn doubt(&mut self, now: Instant, rng: &mut Rng) {
+        if self.passed.is_some_and(|at| now.saturating_duration_since(at) < TRUSTED) {
+            return;
+        }
+        let soon = now + Duration::from_millis(rng.below(SOON));
+        self.next_test = self.next_test.map(|at| at.min(soon));
     }
 
     pub(super) fn skipped(&mut self, now: Instant) {

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 /// Tests under way at most; more than every pool of a busy router has.
 const MOST: usize = 4096;
 const LONGEST: Duration = Duration::from_secs(10);
-const SHORTEST: Duration = Duration::from_secs(3);
+const SHORTEST: Duration = Duration::from_secs(2);
 /// How long after its time a test may still come back and prove the tunnels alive.
 const LATE: Duration = Duration::from_secs(30);
 
@@ -109,7 +109,7 @@ impl<K: Copy + PartialEq> TunnelTests<K> {
     }
 
     fn patience(&self) -> Duration {
-        self.rtt.map_or(LONGEST, |rtt| (rtt * 4 + Duration::from_secs(1)).clamp(SHORTEST, LONGEST))
+        self.rtt.map_or(LONGEST, |rtt| (rtt * 3 + Duration::from_secs(1)).clamp(SHORTEST, LONGEST))
     }
 }
 

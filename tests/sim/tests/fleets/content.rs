@@ -70,6 +70,19 @@ async fn all_ready(fleet: &Fleet, nodes: &[Running], least: usize) {
         .await;
 }
 
+/// Stores at the routers 4 to 11 that know each other.
+async fn eight(fleet: &mut Fleet, folder: &FilePath) -> Vec<Running> {
+    fleet.settled(Duration::from_secs(300)).await;
+    let first = start(fleet, 4, folder, None).await;
+    let address = first.blocks.status().await.address;
+    let mut nodes = vec![first];
+    for index in 5..12 {
+        nodes.push(start(fleet, index, folder, Some(&address)).await);
+    }
+    all_ready(fleet, &nodes, 6).await;
+    nodes
+}
+
 fn block(number: u64) -> Block {
     let mut bytes = vec![0; SIZE];
     bytes[..8].copy_from_slice(&number.to_be_bytes());
@@ -80,14 +93,7 @@ fn block(number: u64) -> Block {
 fn blocks_outlive_their_publisher_and_restarts() {
     let folder = tempfile::tempdir().unwrap();
     near().run(1, async |fleet: &mut Fleet| {
-        fleet.settled(Duration::from_secs(300)).await;
-        let first = start(fleet, 4, folder.path(), None).await;
-        let address = first.blocks.status().await.address;
-        let mut nodes = vec![first];
-        for index in 5..12 {
-            nodes.push(start(fleet, index, folder.path(), Some(&address)).await);
-        }
-        all_ready(fleet, &nodes, 6).await;
+        let mut nodes = eight(fleet, folder.path()).await;
 
         for number in 0..BLOCKS {
             let placed = nodes[7].blocks.put(block(number)).await.unwrap();
@@ -124,14 +130,7 @@ fn blocks_outlive_their_publisher_and_restarts() {
 fn a_read_does_not_wait_for_a_publisher_that_was_killed() {
     let folder = tempfile::tempdir().unwrap();
     near().run(1, async |fleet: &mut Fleet| {
-        fleet.settled(Duration::from_secs(300)).await;
-        let first = start(fleet, 4, folder.path(), None).await;
-        let address = first.blocks.status().await.address;
-        let mut nodes = vec![first];
-        for index in 5..12 {
-            nodes.push(start(fleet, index, folder.path(), Some(&address)).await);
-        }
-        all_ready(fleet, &nodes, 6).await;
+        let mut nodes = eight(fleet, folder.path()).await;
         let publisher = nodes.pop().unwrap();
         for number in 0..BLOCKS {
             publisher.blocks.put(block(number)).await.unwrap();

@@ -107,6 +107,34 @@ fn churn_is_survived() {
 }
 
 #[test]
+fn a_dead_hop_is_soon_passed_over() {
+    world(14).run(17, async |fleet: &mut Fleet| {
+        let hosts = [(8, 11), (9, 12), (10, 13)];
+        let pairs = pairs(fleet, &hosts).await;
+        let mut times = Vec::new();
+        for round in 0..8 {
+            fleet.sleep(2 * MINUTE).await;
+            let victim = 3 + round % 5;
+            if round % 2 == 0 {
+                fleet.crash(victim).await;
+            } else {
+                fleet.vanish(victim).await;
+            }
+            for (site, client) in &pairs {
+                times.push(fetch(client, site, 10_000).await.unwrap().whole);
+            }
+            fleet.restart(victim).await;
+        }
+        times.sort_unstable();
+        println!("pages after a death took {times:?}; {:?}", fleet.counters());
+        // Every tunnel of a fleet this small leads through every fourth router: some destinations lose all they have.
+        let (most, slowest) = (times[times.len() * 3 / 4], times[times.len() - 1]);
+        assert!(most < Duration::from_secs(12), "a quarter took longer than {most:?}");
+        assert!(slowest < Duration::from_secs(30), "{slowest:?} until a page came");
+    });
+}
+
+#[test]
 fn wrong_clocks_are_lived_with() {
     let topology = Topology { skewed: 0.4, skew: Duration::from_secs(25), ..world(30) };
     topology.run(13, async |fleet: &mut Fleet| {

@@ -271,7 +271,7 @@ fn no_one_there() {
     let mut sim = Sim::new(1, &link, [Config::default(), Config::default()]);
     let id = sim.upload(100);
     sim.run_for(ms(30_000));
-    assert!((3..6).contains(&sim.sides[0].sent), "{}", sim.sides[0].sent);
+    assert!((7..10).contains(&sim.sides[0].sent), "one every four seconds: {}", sim.sides[0].sent);
     sim.run_for(ms(90_000));
     assert_eq!(sim.sides[0].app.streams[&id].closed, Some(Reason::TimedOut));
 }
