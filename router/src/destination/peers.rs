@@ -281,3 +281,6 @@ impl Peers {
         self.0.retain(|_, peer| peer.looking || now.saturating_duration_since(peer.used) < FORGET);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,8 @@
 use std::time::Duration;
 
-use allium_wire::i2np::{DatabaseLookup, DatabaseStore, DeliveryStatus, Kind, LookupKind, Message};
+use allium_wire::i2np::{
+    DatabaseLookup, DatabaseStore, DeliveryStatus, Kind, LookupKind, Message, StoreData,
+};
 use allium_wire::{Date, DestinationKeys, Engine, Now, RouterHash, RouterKeys, TunnelId};
 
 use crate::io::{Action, ClientId, Config, Found, Input, Origin, QueryId, ReplyPath, Subject, Why};
@@ -96,6 +98,38 @@ fn lookups_through_tunnels_are_sealed_and_for_the_tunnels_given() {
 }
 
 #[test]
+fn where_no_floodfill_answers_the_tunnels_may_be_to_blame() {
+    let start = now(NOON);
+    let (mut db, _, keys) = router(start, 3);
+    let client = ClientId(1);
+    let path = ReplyPath { gateway: RouterHash([9; 32]), tunnel: TunnelId(5) };
+    db.handle(start, Input::ReplyPaths { client: Some(client), paths: vec![path] });
+    let destination = DestinationKeys::generate(&mut rng(9)).destination().dest_hash();
+    db.handle(start, Input::FindLeaseSet { destination, query: QueryId(1), client: Some(client) });
+    let (mut asked, mut ended) = (Vec::new(), None);
+    for tick in 0..60 {
+        let at = later(start, Duration::from_millis(500 * tick));
+        for action in drain(&mut db, at) {
+            match action {
+                Action::SendTunnel { to, .. } => asked.push(to),
+                Action::NotFound { why, .. } => ended = Some((why, at.date.since(start.date))),
+                _ => {}
+            }
+        }
+    }
+    assert!(asked.len() > 3 && asked.len() <= 7, "{asked:?}");
+    for floodfill in &keys {
+        assert!(asked.contains(&floodfill.hash()));
+    }
+    assert!(
+        asked[3..].iter().all(|again| asked[..3].contains(again)),
+        "again, once all were asked: {asked:?}"
+    );
+    let (why, took) = ended.unwrap();
+    assert!(why == Why::Unanswered && took <= Duration::from_secs(18), "{why:?} after {took:?}");
+}
+
+#[test]
 fn a_failed_send_makes_room_for_the_next_floodfill() {
     let now = now(NOON);
     let (mut db, _, _) = router(now, 5);
@@ -155,6 +189,42 @@ fn a_publication_goes_on_until_two_floodfills_have_it() {
     }
     let renewed = renewed.unwrap();
     assert!(renewed > Duration::from_mins(29) && renewed < Duration::from_mins(42), "{renewed:?}");
+}
+
+#[test]
+fn what_changes_twice_is_soon_published_but_not_again_and_again() {
+    let start = now(NOON);
+    let (mut db, _, _) = router(start, 3);
+    let client = ClientId(1);
+    let path = ReplyPath { gateway: RouterHash([9; 32]), tunnel: TunnelId(5) };
+    db.handle(start, Input::ReplyPaths { client: Some(client), paths: vec![path] });
+    let keys = DestinationKeys::generate(&mut rng(3));
+    let mut rounds = Vec::new();
+    let mut published = None;
+    for second in 0..120 {
+        let at = later(start, Duration::from_secs(second));
+        // Every second until the minute is over there is another LeaseSet.
+        if second < 60 {
+            let set = lease_set(&keys, at.date, Duration::from_mins(10), &mut rng(4));
+            db.handle(at, Input::PublishLeaseSet { client, lease_set: LeaseSetRecord::from(&set) });
+            published = Some(set.published());
+        }
+        for (_, message) in messages(drain(&mut db, at), Kind::DatabaseStore) {
+            let store = DatabaseStore::decode(&message.body).unwrap();
+            let token = store.reply.unwrap().token;
+            let StoreData::LeaseSet(kind, bytes) = store.data else { panic!("a LeaseSet") };
+            let sent = allium_wire::LeaseSet::decode_verified(kind, bytes).unwrap().published();
+            rounds.push((second, sent));
+            let ack = DeliveryStatus { id: token, at: at.date }.into_message(1, at.date);
+            let origin = Origin::Tunnel { client: Some(client), tag: None };
+            db.handle(at, Input::Received { origin, message: ack });
+        }
+    }
+    rounds.dedup();
+    let when: Vec<u64> = rounds.iter().map(|(second, _)| *second).collect();
+    assert_eq!(when[..5], [0, 3, 6, 30, 33], "{rounds:?}");
+    assert!(when.len() < 10, "{rounds:?}");
+    assert_eq!(rounds.last().map(|(_, sent)| *sent), published, "the last one is told in the end");
 }
 
 #[test]
