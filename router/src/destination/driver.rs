@@ -61,6 +61,17 @@ type Answer = (DestHash, Result<LeaseSet, Why>);
 /// Sealed messages that wait for one of our tunnels, each with where it is to go from there.
 type Outgoing = (Arc<OutboundPath>, Vec<(TunnelTarget, Message)>);
 
+/// Which way a message is to take; with the hint that those have in common which should take one.
+#[derive(Clone, Copy)]
+enum Turn {
+    /// Any.
+    Any(u64),
+    /// That of the first packet of its connection.
+    Early(u64),
+    /// Another than the last, where what it repeats was lost.
+    Again(u64),
+}
+
 /// A destination's task.
 pub(super) struct Driver {
     shared: Arc<Shared>,
@@ -298,7 +309,7 @@ impl Driver {
         let mut out = BytesMut::new();
         while let Some(to) = self.sessions.poll_transmit(now, &mut out) {
             let message = self.garlic(now, std::mem::take(&mut out));
-            self.queue(now, to.hash, message, false, u64::MAX);
+            self.queue(now, to.hash, message, Turn::Any(u64::MAX));
         }
         loop {
             let paths = self.opening.paths.outbound();
@@ -351,7 +362,12 @@ impl Driver {
             self.shared.counters.malformed.one();
             return;
         };
-        self.queue(now, key.hash, message, transmit.is_retransmit, transmit.path_hint);
+        let turn = match transmit {
+            Transmit { is_retransmit: true, path_hint, .. } => Turn::Again(path_hint),
+            Transmit { early: true, path_hint, .. } => Turn::Early(path_hint),
+            Transmit { path_hint, .. } => Turn::Any(path_hint),
+        };
+        self.queue(now, key.hash, message, turn);
     }
 
     fn seal(
@@ -390,10 +406,15 @@ impl Driver {
     }
 
     /// Queues a sealed message for one of our tunnels, to one of theirs; false where there is no such way.
-    fn queue(&mut self, now: Now, to: DestHash, message: Message, lost: bool, hint: u64) -> bool {
+    fn queue(&mut self, now: Now, to: DestHash, message: Message, turn: Turn) -> bool {
         let paths = self.opening.paths.outbound();
         let Some(peer) = self.peers.get(&to) else { return false };
-        let Some((out, target)) = peer.way(now, &paths, lost, hint, &mut self.rng) else {
+        let way = match turn {
+            Turn::Early(hint) => peer.early_way(now, &paths, hint, &mut self.rng),
+            Turn::Any(hint) => peer.way(now, &paths, false, hint, &mut self.rng),
+            Turn::Again(hint) => peer.way(now, &paths, true, hint, &mut self.rng),
+        };
+        let Some((out, target)) = way else {
             self.shared.counters.dropped_full.one();
             return false;
         };

@@ -23,6 +23,8 @@ const WAITING: usize = 256;
 const BURST: u32 = 24;
 /// Nor is it kept for longer than this: on a way that stalls, acknowledgements must not wait one behind the other.
 const HOLD: Duration = Duration::from_millis(150);
+/// Connections whose way is kept until their first packet is known to have arrived.
+const EARLY: usize = 64;
 /// A lease that ends sooner is used only if there is no other.
 const MARGIN: Duration = Duration::from_secs(20);
 /// A way on which something was lost is avoided for so long.
@@ -68,6 +70,15 @@ pub(super) struct Silence {
     pub(super) refresh: bool,
 }
 
+impl Way {
+    /// Whether both tunnels are still there and in use.
+    fn stands(&self, now: Now, paths: &[Arc<OutboundPath>]) -> bool {
+        self.out.lives(now.instant)
+            && self.lease.expires > now.date
+            && paths.iter().any(|path| Arc::ptr_eq(path, &self.out))
+    }
+}
+
 /// A destination that we speak with.
 pub(super) struct Peer {
     pub(super) lease_set: Option<LeaseSet>,
@@ -86,6 +97,8 @@ pub(super) struct Peer {
     posted: Option<Instant>,
     renewed: Option<Instant>,
     way: Option<Way>,
+    /// By hint: the way of connections whose first packet may not have arrived, oldest first.
+    early: VecDeque<(u64, Way)>,
     avoid: BTreeMap<Lease, Instant>,
     avoid_out: BTreeMap<BuildId, Instant>,
 }
@@ -107,6 +120,7 @@ impl Peer {
             posted: None,
             renewed: None,
             way: None,
+            early: VecDeque::new(),
             avoid: BTreeMap::new(),
             avoid_out: BTreeMap::new(),
         }
@@ -124,6 +138,7 @@ impl Peer {
         {
             self.way = None;
         }
+        self.early.retain(|(_, way)| set.leases().contains(&way.lease));
         self.lease_set = Some(set);
         true
     }
@@ -186,6 +201,30 @@ impl Peer {
         Silence { doubt, refresh }
     }
 
+    /// The way for a packet that must not overtake the first one of its connection: the way which that took, while it
+    /// stands.
+    pub(super) fn early_way(
+        &mut self,
+        now: Now,
+        paths: &[Arc<OutboundPath>],
+        hint: u64,
+        rng: &mut Rng,
+    ) -> Option<(Arc<OutboundPath>, TunnelTarget)> {
+        if let Some((_, way)) = self.early.iter().find(|(connection, _)| *connection == hint)
+            && way.stands(now, paths)
+            && self.avoid.get(&way.lease).is_none_or(|until| *until <= now.instant)
+        {
+            return Some((way.out.clone(), target(&way.lease)));
+        }
+        let found = self.way(now, paths, false, hint, rng)?;
+        self.early.retain(|(connection, _)| *connection != hint);
+        if self.early.len() >= EARLY {
+            self.early.pop_front();
+        }
+        self.early.extend(self.way.clone().map(|way| (hint, way)));
+        Some(found)
+    }
+
     /// The way for the next packet: kept for a burst, then drawn among the tunnels by how fast they are.
     pub(super) fn way(
         &mut self,
@@ -201,10 +240,8 @@ impl Peer {
                 self.avoid_out.insert(way.out.id, now.instant + AVOID);
             } else if (way.left > 0 || way.hint == hint)
                 && now.instant.saturating_duration_since(way.since) < HOLD
-                && way.out.lives(now.instant)
-                && way.lease.expires > now.date
                 && way.out.has_room()
-                && paths.iter().any(|path| Arc::ptr_eq(path, &way.out))
+                && way.stands(now, paths)
             {
                 way.left = way.left.saturating_sub(1);
                 way.hint = hint;

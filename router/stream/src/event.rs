@@ -103,6 +103,9 @@ pub struct Transmit {
     pub first: bool,
     /// The peer is to acknowledge it: data, a SYN or a CLOSE, and not an acknowledgement alone.
     pub asks: bool,
+    /// The peer may not have the first packet of the connection yet, and must not get this one before it: an i2pd gives a
+    /// connection up when its SYN comes 200 ms later than what follows it.
+    pub early: bool,
 }
 
 /// The state of a connection, for logs and status pages.

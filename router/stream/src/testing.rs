@@ -135,6 +135,7 @@ impl Sim {
                 path_hint: 0,
                 first: false,
                 asks: true,
+                early: false,
             };
             let side = &mut self.sides[1];
             side.sent += 1;

@@ -3,7 +3,7 @@
 use allium_wire::payload::Unwrapped;
 use allium_wire::{DestHash, Now};
 
-use super::{BURST, Driver};
+use super::{BURST, Driver, Turn};
 use crate::core::Input;
 use crate::destination::ConnectError;
 use crate::destination::datagrams::DatagramError;
@@ -64,7 +64,7 @@ impl Driver {
         };
         // Each is its own: a way is kept for as many as it is for packets.
         let hint = self.rng.u64();
-        if self.queue(now, to, message, false, hint) {
+        if self.queue(now, to, message, Turn::Any(hint)) {
             parcel.sent();
         } else {
             parcel.failed(DatagramError::Full);

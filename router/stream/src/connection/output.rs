@@ -22,6 +22,7 @@ pub(crate) struct Built {
     pub(crate) path_hint: u64,
     pub(crate) first: bool,
     pub(crate) asks: bool,
+    pub(crate) early: bool,
 }
 
 impl Connection {
@@ -45,7 +46,14 @@ impl Connection {
             };
             let other = u64::from(sequence) + u64::from(sends);
             let path_hint = self.hint.wrapping_add(self.flowlet()).wrapping_add(other);
-            Some(Built { packet, is_retransmit: true, path_hint, first: sequence == 0, asks: true })
+            Some(Built {
+                packet,
+                is_retransmit: true,
+                path_hint,
+                first: sequence == 0,
+                asks: true,
+                early: false,
+            })
         } else if urgent || self.choked == Choked::No || self.send.buffer.is_empty() {
             self.fresh(now, keys, path, nacks)
         } else {
@@ -97,7 +105,7 @@ impl Connection {
             self.recv.acknowledged(now);
         }
         self.sent_signed(now, &packet, path);
-        Built { packet, is_retransmit: false, path_hint: self.hint, first: true, asks: true }
+        Built { packet, is_retransmit: false, path_hint: self.hint, first: true, asks: true, early: true }
     }
 
     fn sent_signed(&mut self, now: Instant, packet: &[u8], path: &mut Path) {
@@ -134,7 +142,8 @@ impl Connection {
             self.send.push(now, Body::Data(payload), packet.len() as u64, path);
             packet
         };
-        Some(Built { packet, is_retransmit: false, path_hint, first: false, asks: true })
+        let early = self.send.base() == 0;
+        Some(Built { packet, is_retransmit: false, path_hint, first: false, asks: true, early })
     }
 
     fn data(&mut self, now: Instant, sequence: u32, payload: &[u8], nacks: &mut Vec<u32>) -> Vec<u8> {
@@ -200,7 +209,8 @@ impl Connection {
         self.last_sent = now;
         let path_hint =
             self.hint.wrapping_add(if self.send.base() == 0 { 0 } else { self.recv.packets / FLOWLET });
-        Built { packet, is_retransmit: false, path_hint, first: false, asks: keepalive }
+        let early = self.send.base() == 0;
+        Built { packet, is_retransmit: false, path_hint, first: false, asks: keepalive, early }
     }
 
     /// A RESET.

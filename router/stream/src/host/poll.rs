@@ -175,6 +175,7 @@ impl Host {
             path_hint: built.path_hint,
             first: built.first,
             asks: built.asks,
+            early: built.early,
         })
     }
 
@@ -189,6 +190,7 @@ impl Host {
             path_hint: self.rng.u64(),
             first: false,
             asks: false,
+            early: false,
         }
     }
 }
