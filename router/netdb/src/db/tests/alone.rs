@@ -25,6 +25,14 @@ fn router(now: Now, floodfills: usize) -> (NetDb, RouterKeys, Vec<RouterKeys>) {
     (db, own, keys)
 }
 
+/// A local destination, and the inbound tunnel it has.
+fn client_with_tunnels(db: &mut NetDb, now: Now) -> (ClientId, ReplyPath) {
+    let client = ClientId(1);
+    let path = ReplyPath { gateway: RouterHash([9; 32]), tunnel: TunnelId(5) };
+    db.handle(now, Input::ReplyPaths { client: Some(client), paths: vec![path] });
+    (client, path)
+}
+
 fn messages(actions: Vec<Action>, kind: Kind) -> Vec<(RouterHash, Message)> {
     let sent = actions.into_iter().filter_map(|action| match action {
         Action::SendDirect { to, message } | Action::SendTunnel { to, message, .. } => Some((to, message)),
@@ -101,9 +109,7 @@ fn lookups_through_tunnels_are_sealed_and_for_the_tunnels_given() {
 fn where_no_floodfill_answers_the_tunnels_may_be_to_blame() {
     let start = now(NOON);
     let (mut db, _, keys) = router(start, 3);
-    let client = ClientId(1);
-    let path = ReplyPath { gateway: RouterHash([9; 32]), tunnel: TunnelId(5) };
-    db.handle(start, Input::ReplyPaths { client: Some(client), paths: vec![path] });
+    let (client, _) = client_with_tunnels(&mut db, start);
     let destination = DestinationKeys::generate(&mut rng(9)).destination().dest_hash();
     db.handle(start, Input::FindLeaseSet { destination, query: QueryId(1), client: Some(client) });
     let (mut asked, mut ended) = (Vec::new(), None);
@@ -195,9 +201,7 @@ fn a_publication_goes_on_until_two_floodfills_have_it() {
 fn what_changes_twice_is_soon_published_but_not_again_and_again() {
     let start = now(NOON);
     let (mut db, _, _) = router(start, 3);
-    let client = ClientId(1);
-    let path = ReplyPath { gateway: RouterHash([9; 32]), tunnel: TunnelId(5) };
-    db.handle(start, Input::ReplyPaths { client: Some(client), paths: vec![path] });
+    let (client, _) = client_with_tunnels(&mut db, start);
     let keys = DestinationKeys::generate(&mut rng(3));
     let mut rounds = Vec::new();
     let mut published = None;
@@ -231,9 +235,7 @@ fn what_changes_twice_is_soon_published_but_not_again_and_again() {
 fn a_publication_that_nobody_acknowledges_is_told_and_tried_again() {
     let now = now(NOON);
     let (mut db, _, _) = router(now, 3);
-    let client = ClientId(1);
-    let path = ReplyPath { gateway: RouterHash([9; 32]), tunnel: TunnelId(5) };
-    db.handle(now, Input::ReplyPaths { client: Some(client), paths: vec![path] });
+    let (client, path) = client_with_tunnels(&mut db, now);
     db.handle(now, Input::PublishLeaseSet { client, lease_set: lease_set_of(3, NOON) });
     let (mut stores, mut failures) = (0, 0);
     for tick in 0..120 {
@@ -349,9 +351,7 @@ fn profiles_guide_the_choice_of_floodfills() {
 fn want_of_an_outbound_tunnel_uses_nothing_up() {
     let now = now(NOON);
     let (mut db, _, _) = router(now, 3);
-    let client = ClientId(1);
-    let path = ReplyPath { gateway: RouterHash([9; 32]), tunnel: TunnelId(5) };
-    db.handle(now, Input::ReplyPaths { client: Some(client), paths: vec![path] });
+    let (client, _) = client_with_tunnels(&mut db, now);
     db.handle(now, Input::PublishLeaseSet { client, lease_set: lease_set_of(3, NOON) });
     let destination = DestinationKeys::generate(&mut rng(9)).destination().dest_hash();
     db.handle(now, Input::FindLeaseSet { destination, query: QueryId(1), client: Some(client) });
